@@ -1,0 +1,170 @@
+// Package paging owns keyset pagination: which part of a sorted list is asked
+// for, the statement's condition for it, and the cursors of the answer. Any
+// depth costs the same. Values are immutable and safe for concurrent use.
+// Invariant: walking a list page by page, in either direction, gives every
+// element that was there all the time exactly once.
+package paging
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"parley/server/fault"
+)
+
+const (
+	defaultSize = 25
+	maxSize     = 100
+)
+
+// Args are the arguments of a connection, as the API has them.
+type Args struct {
+	First, Last   *int
+	After, Before *string
+}
+
+// Place is a position in a list: the value that it is sorted by, a time.Time, a
+// number or a string, and the id that breaks ties, a uuid.UUID or an int64.
+type Place struct{ By, ID any }
+
+// List is a part of a list, in the list's order.
+type List[T any] struct {
+	Nodes                []T
+	Cursors              []string
+	HasNext, HasPrevious bool
+}
+
+// Slice is checked Args: how many, from where, in which direction.
+type Slice struct {
+	limit         int
+	backward      bool
+	after, before *Place
+}
+
+// Check refuses what cannot be answered.
+func (a Args) Check() (Slice, error) {
+	s := Slice{limit: defaultSize, backward: a.Last != nil}
+	if a.First != nil && a.Last != nil {
+		return s, fault.New(fault.Invalid, "first", "ask for first or for last, not for both")
+	}
+	for _, n := range []*int{a.First, a.Last} {
+		if n == nil {
+			continue
+		}
+		if s.limit = *n; *n < 1 || *n > maxSize {
+			return s, fault.New(fault.Invalid, "first", "a page has 1 to %d elements", maxSize)
+		}
+	}
+	var err error
+	if s.after, err = parse("after", a.After); err != nil {
+		return s, err
+	}
+	s.before, err = parse("before", a.Before)
+	return s, err
+}
+
+// Backward says that the rows come with the end of the list first.
+func (s Slice) Backward() bool { return s.backward }
+
+// Where narrows a query to the slice and one row more, nearest its starting
+// point first. descending is the list's own order; the tie-break is column id.
+func (s Slice) Where(column string, descending bool) func(*entsql.Selector) {
+	return func(q *entsql.Selector) {
+		columns := []string{q.C(column), q.C("id")}
+		further, nearer := entsql.CompositeGT, entsql.CompositeLT
+		if descending {
+			further, nearer = nearer, further
+		}
+		if s.after != nil {
+			q.Where(further(columns, s.after.By, s.after.ID))
+		}
+		if s.before != nil {
+			q.Where(nearer(columns, s.before.By, s.before.ID))
+		}
+		s.order(q, columns, descending)
+		q.Limit(s.limit + 1)
+	}
+}
+
+// Order sorts as Where does.
+func (s Slice) Order(column string, descending bool) func(*entsql.Selector) {
+	return func(q *entsql.Selector) { s.order(q, []string{q.C(column), q.C("id")}, descending) }
+}
+
+func (s Slice) order(q *entsql.Selector, columns []string, descending bool) {
+	order := entsql.Asc
+	if descending != s.backward {
+		order = entsql.Desc
+	}
+	q.OrderBy(order(columns[0]), order(columns[1]))
+}
+
+// Of makes the answer from the rows that the query gave.
+func Of[T any](s Slice, rows []T, at func(T) Place) List[T] {
+	more := len(rows) > s.limit
+	if more {
+		rows = rows[:s.limit]
+	}
+	l := List[T]{Nodes: rows, HasNext: more, HasPrevious: s.after != nil}
+	if s.backward {
+		slices.Reverse(rows)
+		l.HasNext, l.HasPrevious = s.before != nil, more
+	}
+	l.Cursors = make([]string, len(rows))
+	for i, row := range rows {
+		l.Cursors[i] = at(row).cursor()
+	}
+	return l
+}
+
+// Times are written to the microsecond, which is what is stored.
+const timeFormat = "2006-01-02T15:04:05.000000Z"
+
+// cursor is the kind of value, the value, NUL, the id.
+func (p Place) cursor() string {
+	var text string
+	switch by := p.By.(type) {
+	case time.Time:
+		text = "t" + by.UTC().Format(timeFormat)
+	case int64:
+		text = "n" + strconv.FormatInt(by, 10)
+	default:
+		text = fmt.Sprintf("s%v", by)
+	}
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf([]byte(text), "\x00%v", p.ID))
+}
+
+func parse(field string, cursor *string) (*Place, error) {
+	if cursor == nil {
+		return nil, nil
+	}
+	wrong := fault.New(fault.Invalid, field, "this cursor is not of this list")
+	text, err := base64.RawURLEncoding.DecodeString(*cursor)
+	if err != nil || len(text) == 0 {
+		return nil, wrong
+	}
+	by, id, _ := strings.Cut(string(text[1:]), "\x00")
+	p := &Place{By: by}
+	if number, err := strconv.ParseInt(id, 10, 64); err == nil {
+		p.ID = number
+	} else if p.ID, err = uuid.Parse(id); err != nil {
+		return nil, wrong
+	}
+	switch text[0] {
+	case 't':
+		p.By, err = time.Parse(timeFormat, by)
+	case 'n':
+		p.By, err = strconv.ParseInt(by, 10, 64)
+	}
+	if err != nil {
+		return nil, wrong
+	}
+	return p, nil
+}
