@@ -1,0 +1,166 @@
+package messengertest
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+
+	"parley/server/messenger"
+)
+
+// answer is what a call is answered. Events it causes are published by after, once it is on its way.
+type answer struct {
+	status int // 0: 200
+	header http.Header
+	body   any // []byte: as it is; else made JSON
+	mode   Mode
+	after  func()
+}
+
+var succeeded = answer{body: object{"success": true}}
+
+// ServeHTTP answers the Graph API and, under /_sim/, the control API.
+func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/_sim/") {
+		g.mux.ServeHTTP(w, r)
+		return
+	}
+	c, err := parse(r)
+	if err != nil {
+		(&graphError{code: 100, message: "(#100) The request cannot be read"}).answer().write(w)
+		return
+	}
+	a := g.respond(r, c)
+	g.logRequest(r, c, a)
+	switch a.mode {
+	case HangUp:
+		a.finish()
+		panic(http.ErrAbortHandler)
+	case Silence:
+		a.finish()
+		select {
+		case <-r.Context().Done():
+		case <-g.ctx.Done():
+		}
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Facebook-Api-Version", c.version)
+	a.write(w)
+	a.finish()
+}
+
+func (g *Graph) respond(r *http.Request, c *call) answer {
+	f := g.takeFault(c)
+	if f != nil && !f.Accepted {
+		return f.spoil(succeeded)
+	}
+	a := g.route(r, c)
+	if f != nil {
+		a = f.spoil(a)
+	}
+	return a
+}
+
+func (a answer) write(w http.ResponseWriter) {
+	raw, ok := a.body.([]byte)
+	if !ok {
+		raw = plainJSON(a.body)
+		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	}
+	maps.Copy(w.Header(), a.header)
+	if a.status != 0 {
+		w.WriteHeader(a.status)
+	}
+	_, _ = w.Write(raw) // a caller that has gone is no concern of ours
+	_ = http.NewResponseController(w).Flush()
+}
+
+func (a answer) finish() {
+	if a.after != nil {
+		a.after()
+	}
+}
+
+// route answers a call by its path: debug_token, {app}/subscriptions, {page}, {page}/{edge}, {person}.
+func (g *Graph) route(r *http.Request, c *call) answer {
+	if e := g.authenticate(c); e != nil {
+		return e.answer()
+	}
+	if len(c.path) == 0 || len(c.path) > 2 {
+		return unsupported(c).answer()
+	}
+	node, edge := c.path[0], strings.Join(c.path[1:], "")
+	switch {
+	case node == "debug_token" && edge == "":
+		return g.debugToken(c)
+	case edge == "subscriptions":
+		return g.subscriptions(r.Context(), c, node)
+	case c.as.page == nil:
+		return g.withAppToken(c, node, edge)
+	case node == "me" || node == c.as.page.ID:
+		return g.pageEdge(r, c, c.as.page, edge)
+	case edge == "":
+		return g.profile(c, c.as.page, node)
+	}
+	return unsupported(c).answer()
+}
+
+// withAppToken answers the one thing of a page that an app's own token may ask for.
+func (g *Graph) withAppToken(c *call, node, edge string) answer {
+	g.mu.Lock()
+	page := g.pages[node]
+	g.mu.Unlock()
+	switch {
+	case edge != "subscribed_apps":
+		return (&graphError{code: 210, message: "(#210) A page access token is required to request this resource."}).answer()
+	case page == nil:
+		return unsupported(c).answer()
+	}
+	return g.subscribedApps(c, page)
+}
+
+func (g *Graph) pageEdge(r *http.Request, c *call, page *Page, edge string) answer {
+	switch c.method + " " + edge {
+	case "GET ":
+		return g.pageNode(c, page)
+	case "GET picture":
+		return answer{body: object{"data": pagePicture(c, page)}}
+	case "POST messages":
+		return g.send(r.Context(), c, page)
+	case "GET subscribed_apps", "POST subscribed_apps", "DELETE subscribed_apps":
+		return g.subscribedApps(c, page)
+	}
+	return unsupported(c).answer()
+}
+
+// authenticate finds out whom the token stands for and checks the proof that its holder knows the app secret.
+func (g *Graph) authenticate(c *call) *graphError {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.token == "" {
+		return &graphError{code: 104, message: "An access token is required to request this resource."}
+	}
+	c.as = g.tokens[c.token]
+	switch {
+	case c.as == nil:
+		return &graphError{code: 190, message: "Invalid OAuth access token - Cannot parse access token"}
+	case c.as.dead:
+		return &graphError{code: 190, subcode: c.as.subcode, message: messages[c.as.subcode]}
+	}
+	switch proof := c.params["appsecret_proof"]; {
+	case proof == "" && c.as.app.RequireProof && c.as.page != nil: // an app's own token has the secret in it
+		return &graphError{code: 100, kind: "GraphMethodException",
+			message: "API calls from the server require an appsecret_proof argument"}
+	case proof != "" && proof != messenger.AppSecretProof(c.as.app.Secret, c.token):
+		return &graphError{code: 100, kind: "GraphMethodException",
+			message: "Invalid appsecret_proof provided in the API argument"}
+	}
+	return nil
+}
+
+func unsupported(c *call) *graphError {
+	node := strings.Join(c.path[:min(1, len(c.path))], "")
+	return &graphError{code: 100, subcode: 33, kind: "GraphMethodException", message: "Unsupported " +
+		strings.ToLower(c.method) + " request. Object with ID '" + node + "' does not exist, cannot be loaded due to " +
+		"missing permissions, or does not support this operation"}
+}

@@ -1,0 +1,197 @@
+package messengertest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// App is a Facebook app. Its fields are read only once it is added.
+type App struct {
+	ID           string `json:"id"`     // "": one is made
+	Secret       string `json:"secret"` // "": one is made
+	Name         string `json:"name"`
+	RequireProof bool   `json:"require_proof"`  // the console's "Require App Secret"
+	NoHumanAgent bool   `json:"no_human_agent"` // it was not granted the Human Agent feature
+	Workers      int    `json:"workers"`        // posts at the same time; 0 means 1. More than one gives up the order.
+
+	subscriptions map[string]*subscription // by object
+	queue         []queued
+}
+
+// subscription is an app's one callback for an object, and the fields it wants there.
+type subscription struct {
+	callback, verifyToken string
+	fields                []string
+}
+
+// Page is a Facebook page. Its fields are read only once it is added.
+type Page struct {
+	ID       string `json:"id"` // "": one is made
+	Name     string `json:"name"`
+	Category string `json:"category"`
+	AppID    string `json:"app_id"` // the app that Token is of; "": the one with the smallest id
+	Token    string `json:"token"`  // "": one is made
+
+	graph      *Graph
+	subscribed map[string][]string // app id → fields
+	people     map[string]*Person
+}
+
+// Person is somebody who talks to one page. Its fields are read only once it is added.
+type Person struct {
+	ID        string        `json:"id"` // page-scoped; "": one is made
+	FirstName string        `json:"first_name"`
+	LastName  string        `json:"last_name"`
+	Locale    string        `json:"locale"`
+	Profile   ProfileAccess `json:"profile"`
+
+	page      *Page
+	lastWrote time.Time // the start of the reply window
+	blocked   bool
+	received  int // messages to this person
+}
+
+// ProfileAccess is how much of a person's profile apps may read.
+type ProfileAccess string
+
+// The zero value gives all of it.
+const (
+	ProfileFull    ProfileAccess = ""
+	ProfilePartial ProfileAccess = "partial" // the id alone
+	ProfileNone    ProfileAccess = "none"    // 100/2018218: there is none
+	ProfileDenied  ProfileAccess = "denied"  // 100/2018247: the app may not
+)
+
+// token is what an access token stands for; page is nil for an app's own.
+type token struct {
+	app     *App
+	page    *Page
+	subcode int // of code 190, once it is dead
+	dead    bool
+}
+
+// AddApp adds an app, or gives the one that has this id already, and starts its deliveries.
+func (g *Graph) AddApp(a App) *App {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if known := g.apps[a.ID]; known != nil {
+		return known
+	}
+	app := &a
+	app.subscriptions = map[string]*subscription{}
+	if app.ID == "" {
+		app.ID = g.newID()
+	}
+	if app.Secret == "" {
+		app.Secret = g.newMID()[2:34]
+	}
+	g.apps[app.ID] = app
+	g.tokens[app.ID+"|"+app.Secret] = &token{app: app}
+	for range max(app.Workers, 1) {
+		g.work.Go(func() { g.deliver(app) })
+	}
+	return app
+}
+
+// AddPage adds a page, or gives the one that has this id already. An app must have been added before.
+func (g *Graph) AddPage(p Page) *Page {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if known := g.pages[p.ID]; known != nil {
+		return known
+	}
+	page := &p
+	page.graph, page.subscribed, page.people = g, map[string][]string{}, map[string]*Person{}
+	if page.ID == "" {
+		page.ID = g.newID()
+	}
+	if page.Name == "" {
+		page.Name = "Page " + page.ID
+	}
+	if page.Category == "" {
+		page.Category = "Brand"
+	}
+	g.pages[page.ID] = page
+	page.AppID, page.Token = g.grant(page, page.AppID, page.Token)
+	return page
+}
+
+// grant makes a token of an app for a page. The caller holds the lock.
+func (g *Graph) grant(p *Page, appID, value string) (app, secret string) {
+	if appID == "" && len(g.apps) > 0 {
+		appID = slices.Min(keys(g.apps))
+	}
+	if g.apps[appID] == nil {
+		panic(fmt.Sprintf("messengertest: page %s needs an app first", p.ID))
+	}
+	if value == "" {
+		value = "EAAG" + g.newMID()[2:]
+	}
+	g.tokens[value] = &token{app: g.apps[appID], page: p}
+	return appID, value
+}
+
+// NewToken logs an app in to the page once more and gives its new token; older ones stay good.
+func (p *Page) NewToken(appID string) string {
+	p.graph.mu.Lock()
+	defer p.graph.mu.Unlock()
+	_, value := p.graph.grant(p, appID, "")
+	return value
+}
+
+// Subscribe has an app get these fields of the page, as POST subscribed_apps does.
+func (p *Page) Subscribe(appID string, fields ...string) {
+	p.graph.mu.Lock()
+	defer p.graph.mu.Unlock()
+	p.subscribed[appID] = slices.Clone(fields)
+	p.graph.touch()
+}
+
+// Subscribed gives the fields an app gets of the page, and whether it is subscribed at all.
+func (p *Page) Subscribed(appID string) ([]string, bool) {
+	p.graph.mu.Lock()
+	defer p.graph.mu.Unlock()
+	fields, ok := p.subscribed[appID]
+	return slices.Clone(fields), ok
+}
+
+// AddPerson adds somebody who has not written yet, or gives whoever has this id already.
+func (p *Page) AddPerson(who Person) *Person {
+	p.graph.mu.Lock()
+	defer p.graph.mu.Unlock()
+	if known := p.people[who.ID]; known != nil {
+		return known
+	}
+	person := &who
+	person.page = p
+	if person.ID == "" {
+		person.ID = p.graph.newID()
+	}
+	if person.FirstName == "" && person.LastName == "" {
+		person.FirstName, person.LastName = "Ann", "Lee"
+	}
+	p.people[person.ID] = person
+	return person
+}
+
+// Page gives the page a person talks to.
+func (w *Person) Page() *Page { return w.page }
+
+// KillToken makes a token answer 190 with a subcode (458 app removed, 460 password changed, 463 expired, 467 logged
+// out) from now on.
+func (g *Graph) KillToken(value string, subcode int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t := g.tokens[value]; t != nil {
+		t.dead, t.subcode = true, subcode
+	}
+}
+
+func keys[V any](m map[string]V) []string {
+	all := make([]string, 0, len(m))
+	for key := range m {
+		all = append(all, key)
+	}
+	return all
+}
