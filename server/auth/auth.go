@@ -1,0 +1,104 @@
+// Package auth owns who may come in: passwords, sessions, and the access tokens
+// of this installation. There is one issuer with one ring of signing keys, and
+// whoever lets a caller in, by whatever proof, mints the same kind of token and
+// puts the same Principal into the context.
+//
+// A Service is safe for concurrent use, and several replicas on one database
+// act as one. Invariants: an access token is accepted only if this
+// installation's ring signed it and it has not ended; a refresh token works
+// once; passwords are guessed no faster than the limits in signin.go allow,
+// however many replicas are asked at once; and whether an e-mail has an account
+// is told neither by answers nor by their timing.
+//
+// Access tokens are checked without the database. So one lives on for at most
+// its lifetime, minutes, after its session was revoked or its operator's role
+// changed; what must know sooner reads the operator.
+package auth
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	"parley/ent/operator"
+	"parley/server/seal"
+	"parley/server/store"
+)
+
+// Principal is who a request comes from.
+type Principal struct {
+	OperatorID uuid.UUID
+	SessionID  uuid.UUID
+	Role       operator.Role
+	ExpiresAt  time.Time // of the token: what outlives a request ends then
+}
+
+type contextKey struct{}
+
+// With puts the principal into a context.
+func With(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, contextKey{}, p)
+}
+
+// From says who a request comes from; ok is false for an anonymous one.
+func From(ctx context.Context) (p Principal, ok bool) {
+	p, ok = ctx.Value(contextKey{}).(Principal)
+	return p, ok
+}
+
+// Options are what a Service needs to know; all but Now are required.
+type Options struct {
+	Issuer     string        // the installation's public URL
+	AccessTTL  time.Duration // how long an access token lives
+	RefreshTTL time.Duration // how long a session lives without being used
+	Now        func() time.Time
+}
+
+// Service lets operators in and knows them by their tokens.
+type Service struct {
+	store  *store.Store
+	box    *seal.Box
+	opts   Options
+	parser *jwt.Parser
+
+	ring    atomic.Pointer[ring]
+	reading sync.Mutex // held while the ring is read; guards what follows
+	readAt  time.Time
+	readErr error
+}
+
+// New makes a service; it can do nothing before Start.
+func New(db *store.Store, box *seal.Box, opts Options) *Service {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	s := &Service{store: db, box: box, opts: opts}
+	s.parser = s.newParser()
+	s.ring.Store(&ring{})
+	return s
+}
+
+// Start loads the ring of signing keys, and makes it at the very first start.
+func (s *Service) Start(ctx context.Context) error {
+	if s.opts.Issuer == "" || s.opts.AccessTTL <= 0 || s.opts.RefreshTTL <= 0 {
+		return errors.New("auth: issuer and lifetimes of tokens must be set")
+	}
+	return s.loadOrCreateRing(ctx)
+}
+
+func (s *Service) now() time.Time { return s.opts.Now().UTC().Truncate(time.Microsecond) }
+
+// lockTable makes replicas that want to write a table for the first time wait
+// for each other; readers go on. SQLite has one writer anyway.
+func lockTable(ctx context.Context, tx *store.Tx, table string) error {
+	if !tx.Postgres() {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "LOCK TABLE "+table+" IN SHARE ROW EXCLUSIVE MODE")
+	return err
+}
