@@ -1,0 +1,334 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"parley/ent"
+	"parley/ent/chat"
+	"parley/ent/event"
+	"parley/ent/identity"
+	"parley/ent/message"
+	"parley/ent/schema"
+	"parley/ent/segment"
+)
+
+// intake applies a batch of events with a fixed number of statements, whatever
+// the size of the batch: it reads everything that the batch speaks of, changes
+// it in memory, and writes it.
+type intake struct {
+	*change
+	channels   map[string]*ent.Channel
+	identities map[person]*ent.Identity
+	open       map[uuid.UUID]*ent.Chat // by identity
+	known      map[person]bool         // messages stored already: channel and external id
+
+	newContacts []*ent.Contact
+	newChats    []*ent.Chat
+	newMessages []*ent.Message
+	fresh       map[uuid.UUID]bool // identities that this batch makes
+	wroteNow    map[uuid.UUID]*ent.Identity
+	touched     map[uuid.UUID]*ent.Chat // chats to write
+	happened    []happening
+}
+
+// happening is an event to be recorded once its rows are written.
+type happening struct {
+	kind    event.Kind
+	chat    *ent.Chat
+	message *ent.Message
+}
+
+func (in *intake) apply(ctx context.Context, batch []Inbound) ([]Settled, error) {
+	if err := in.read(ctx, batch); err != nil {
+		return nil, err
+	}
+	settled := make([]Settled, len(batch))
+	for i, ev := range batch {
+		outcome, err := in.one(ctx, ev)
+		if err != nil {
+			return nil, err
+		}
+		settled[i] = Settled{ev.ID, outcome, nil}
+	}
+	return settled, in.flush(ctx)
+}
+
+// one applies an event in memory. Only what is rare reads: a chat after an
+// earlier one, a late message, an echo, a receipt.
+func (in *intake) one(ctx context.Context, ev Inbound) (Outcome, error) {
+	switch ev.Kind {
+	case Wrote:
+		return in.wrote(ctx, ev)
+	case Echoed:
+		return in.echoed(ctx, ev)
+	default:
+		return in.receipt(ctx, ev)
+	}
+}
+
+// read loads and locks what the batch speaks of.
+func (in *intake) read(ctx context.Context, batch []Inbound) error {
+	in.identities, in.open = map[person]*ent.Identity{}, map[uuid.UUID]*ent.Chat{}
+	in.known, in.touched, in.wroteNow = map[person]bool{}, map[uuid.UUID]*ent.Chat{}, map[uuid.UUID]*ent.Identity{}
+	in.fresh = map[uuid.UUID]bool{}
+	people, externalIDs, channelIDs := map[string]bool{}, map[string]bool{}, map[uuid.UUID]bool{}
+	for _, ev := range batch {
+		people[ev.Person] = true
+		channelIDs[in.channels[ev.Page].ID] = true
+		if ev.Message.ExternalID != "" {
+			externalIDs[ev.Message.ExternalID] = true
+		}
+	}
+	identities := in.Identity.Query().Order(ent.Asc(identity.FieldID)).
+		Where(identity.ChannelIDIn(keys(channelIDs)...), identity.ExternalIDIn(keys(people)...))
+	if in.Postgres() {
+		identities.ForUpdate()
+	}
+	found, err := identities.All(ctx)
+	if err != nil {
+		return err
+	}
+	ids := make([]uuid.UUID, len(found))
+	for i, row := range found {
+		in.identities[person{row.ChannelID, row.ExternalID}], ids[i] = row, row.ID
+	}
+	chats := in.Chat.Query().Order(ent.Asc(chat.FieldID)).Where(chat.IdentityIDIn(ids...), chat.StatusNEQ(chat.StatusCompleted))
+	if in.Postgres() {
+		chats.ForUpdate()
+	}
+	open, err := chats.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range open {
+		in.open[row.IdentityID] = row
+	}
+	if len(externalIDs) == 0 {
+		return nil
+	}
+	stored, err := in.Message.Query().Select(message.FieldChannelID, message.FieldExternalID).
+		Where(message.ChannelIDIn(keys(channelIDs)...), message.ExternalIDIn(keys(externalIDs)...)).All(ctx)
+	for _, row := range stored {
+		in.known[person{row.ChannelID, *row.ExternalID}] = true
+	}
+	return err
+}
+
+// wrote takes a customer's message: it opens a chat if none is open.
+func (in *intake) wrote(ctx context.Context, ev Inbound) (Outcome, error) {
+	channel := in.channels[ev.Page]
+	if !in.first(channel.ID, ev.Message.ExternalID) {
+		return Applied, nil
+	}
+	who := in.identity(channel, ev)
+	to, err := in.chatFor(ctx, channel, who, ev.At)
+	if err != nil {
+		return Applied, err
+	}
+	if who.LastInboundAt == nil || who.LastInboundAt.Before(ev.At) {
+		who.LastInboundAt = &ev.At
+		in.wroteNow[who.ID] = who
+	}
+	to.InboundCount++
+	in.add(to, &ent.Message{
+		Direction: message.DirectionInbound, AuthorKind: message.AuthorKindContact, AuthorID: &who.ContactID,
+	}, ev)
+	return Applied, nil
+}
+
+// echoed takes what somebody else wrote to the customer in the page's name. It
+// never opens a chat.
+func (in *intake) echoed(ctx context.Context, ev Inbound) (Outcome, error) {
+	channel := in.channels[ev.Page]
+	if ours, err := in.settleEcho(ctx, channel.ID, ev); ours || err != nil {
+		return Applied, err
+	}
+	who := in.identities[person{channel.ID, ev.Person}]
+	if who == nil {
+		return Ignored, nil
+	}
+	to, err := in.currentChat(ctx, who)
+	if to == nil || err != nil {
+		return Ignored, err
+	}
+	if !in.first(channel.ID, ev.Message.ExternalID) {
+		return Applied, nil
+	}
+	in.add(to, &ent.Message{
+		Direction: message.DirectionOutbound, AuthorKind: message.AuthorKindExternal,
+		State: pointer(message.StateSent), ProviderAt: &ev.At,
+	}, ev)
+	return Applied, nil
+}
+
+// receipt moves the watermarks of the chats that it can speak of: the newest of
+// the identity, and one before that if something in it was still on its way.
+func (in *intake) receipt(ctx context.Context, ev Inbound) (Outcome, error) {
+	who := in.identities[person{in.channels[ev.Page].ID, ev.Person}]
+	if who == nil {
+		return Ignored, nil
+	}
+	current, err := in.currentChat(ctx, who)
+	if err != nil || current == nil {
+		return Ignored, err
+	}
+	chats := []*ent.Chat{current}
+	if current.PreviousID != nil && ev.Until.Before(current.LastMessageAt) {
+		previous, err := in.load(ctx, chat.ID(*current.PreviousID))
+		if err != nil {
+			return Ignored, err
+		}
+		chats = append(chats, previous)
+	}
+	for _, c := range chats {
+		if c != nil && !ev.Until.Before(c.OpenedAt) && raise(c, ev) {
+			in.touch(c, &happening{kind: event.KindChatUpdated, chat: c})
+		}
+	}
+	return Applied, nil
+}
+
+// raise moves a chat's watermark; what is read is delivered too.
+func raise(c *ent.Chat, ev Inbound) bool {
+	later := func(mark **time.Time) bool {
+		if *mark != nil && !(*mark).Before(ev.Until) {
+			return false
+		}
+		*mark = &ev.Until
+		return true
+	}
+	changed := later(&c.DeliveredUntil)
+	if ev.Kind == Read {
+		changed = later(&c.ReadUntil) || changed
+	}
+	return changed
+}
+
+// first says whether a message is new, and remembers it.
+func (in *intake) first(channel uuid.UUID, externalID string) bool {
+	key := person{channel, externalID}
+	if in.known[key] {
+		return false
+	}
+	in.known[key] = true
+	return true
+}
+
+// identity finds who wrote, or makes them: with a placeholder for a name until
+// their profile is read.
+func (in *intake) identity(channel *ent.Channel, ev Inbound) *ent.Identity {
+	key := person{channel.ID, ev.Person}
+	if known := in.identities[key]; known != nil {
+		return known
+	}
+	who := &ent.Contact{ID: schema.NewID(), Name: "Guest " + tail(ev.Person), CreatedAt: in.now, Version: 1}
+	identity := &ent.Identity{ID: schema.NewID(), ChannelID: channel.ID, ExternalID: ev.Person, ContactID: who.ID, CreatedAt: in.now}
+	in.newContacts = append(in.newContacts, who)
+	in.identities[key], in.fresh[identity.ID] = identity, true
+	in.addWork(WorkProfile, "profile:"+identity.ID.String(), channel.ID, identity.ID)
+	return identity
+}
+
+// tail is the end of an id, enough to tell two guests apart.
+func tail(id string) string {
+	runes := []rune(id)
+	return string(runes[max(0, len(runes)-4):])
+}
+
+// chatFor finds the chat that a message of a time belongs to: the one that was
+// open then, else the open one, else a new one.
+func (in *intake) chatFor(ctx context.Context, channel *ent.Channel, who *ent.Identity, at time.Time) (*ent.Chat, error) {
+	open := in.open[who.ID]
+	if open != nil && !at.Before(open.OpenedAt) {
+		return open, nil
+	}
+	var previous *ent.Chat
+	if !in.fresh[who.ID] {
+		var err error
+		if previous, err = in.load(ctx, chat.IdentityID(who.ID), chat.StatusEQ(chat.StatusCompleted)); err != nil {
+			return nil, err
+		}
+		late, err := in.load(ctx, chat.IdentityID(who.ID), chat.StatusEQ(chat.StatusCompleted),
+			chat.OpenedAtLTE(at), chat.CompletedAtGTE(at))
+		if late != nil || err != nil {
+			return late, err
+		}
+	}
+	if open != nil {
+		return open, nil
+	}
+	return in.openChat(channel, who, previous, at), nil
+}
+
+// openChat begins a chat. While its channel is not live it waits without a
+// queue.
+func (in *intake) openChat(channel *ent.Channel, who *ent.Identity, previous *ent.Chat, at time.Time) *ent.Chat {
+	status, _ := next("", customerWrites)
+	c := &ent.Chat{
+		ID: schema.NewID(), ChannelID: channel.ID, IdentityID: who.ID, ContactID: who.ContactID, QueueID: liveQueue(channel),
+		Status: status, LastMessageAt: at, OpenedAt: at, WaitingSince: &at, CreatedAt: in.now,
+	}
+	if previous != nil {
+		c.PreviousID = &previous.ID
+	}
+	in.open[who.ID] = c
+	in.newChats = append(in.newChats, c)
+	in.touch(c, &happening{kind: event.KindChatOpened, chat: c})
+	return c
+}
+
+// liveQueue is the queue that a channel's chats are routed to: none unless it
+// is active.
+func liveQueue(channel *ent.Channel) *uuid.UUID {
+	if !channel.Active {
+		return nil
+	}
+	return channel.QueueID
+}
+
+// currentChat is an identity's open chat, or its last one, or nil.
+func (in *intake) currentChat(ctx context.Context, who *ent.Identity) (*ent.Chat, error) {
+	if open := in.open[who.ID]; open != nil {
+		return open, nil
+	}
+	return in.load(ctx, chat.IdentityID(who.ID))
+}
+
+// add gives a message to a chat.
+func (in *intake) add(to *ent.Chat, m *ent.Message, ev Inbound) {
+	m.ID, m.ChatID, m.ChannelID, m.Version = schema.NewID(), to.ID, to.ChannelID, 1
+	m.ExternalID, m.AppID, m.ReplyTo = &ev.Message.ExternalID, ev.Message.AppID, ev.Message.ReplyTo
+	m.SentAt, m.CreatedAt = ev.At, in.now
+	m.Text, m.Attachments, m.ContentKind = ev.Message.Text, ev.Message.Attachments, message.ContentKindText
+	switch {
+	case ev.Message.Unsupported:
+		m.ContentKind = message.ContentKindUnsupported
+	case len(m.Attachments) > 0:
+		m.ContentKind = message.ContentKindAttachments
+	}
+	if to.LastMessageID == nil || !m.SentAt.Before(to.LastMessageAt) {
+		to.LastMessageID, to.LastMessageAt = &m.ID, m.SentAt
+	}
+	in.newMessages = append(in.newMessages, m)
+	in.touch(to, &happening{event.KindMessageAdded, to, m})
+}
+
+// touch marks a chat as changed and notes what happened.
+func (in *intake) touch(c *ent.Chat, h *happening) {
+	c.Version++
+	in.touched[c.ID] = c
+	in.happened = append(in.happened, *h)
+}
+
+// segmentsOf begins the first stretch of each new chat.
+func (in *intake) segmentsOf() []*ent.SegmentCreate {
+	creates := make([]*ent.SegmentCreate, len(in.newChats))
+	for i, c := range in.newChats {
+		creates[i] = in.Segment.Create().SetChatID(c.ID).SetHolder(segment.HolderQueue).SetNillableQueueID(c.QueueID).
+			SetCause(string(customerWrites)).SetStartedAt(in.now)
+	}
+	return creates
+}

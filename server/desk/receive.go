@@ -1,0 +1,180 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"parley/ent"
+	"parley/ent/channel"
+	"parley/ent/schema"
+	"parley/server/store"
+)
+
+// InboundKind is what a provider's event tells.
+type InboundKind int
+
+// The kinds.
+const (
+	Other     InboundKind = iota // nothing that this version acts on
+	Wrote                        // the customer wrote
+	Echoed                       // somebody wrote to the customer in the page's name
+	Delivered                    // everything sent until Until reached the customer
+	Read                         // everything sent until Until was read
+)
+
+// Inbound is one event of a provider, in the desk's terms.
+type Inbound struct {
+	ID      int64 // of the stored event
+	Err     error // it could not be understood: nothing else is set
+	Kind    InboundKind
+	Page    string // the provider's id of the channel
+	Person  string // the provider's id of the customer
+	At      time.Time
+	Until   time.Time
+	Message InboundMessage
+}
+
+// InboundMessage is a message, or the echo of one.
+type InboundMessage struct {
+	ExternalID  string
+	Text        string
+	Attachments []schema.Attachment
+	Unsupported bool // the provider does not tell what it was
+	ReplyTo     string
+	AppID       string // of an echo: the app that sent it, if it said so
+	Reference   string // of an echo: what we put beside it when it was ours
+}
+
+// Outcome is what became of an event.
+type Outcome int
+
+// The outcomes.
+const (
+	Applied Outcome = iota
+	Ignored
+	Unrouted // its channel is not connected
+	Parked   // it cannot be applied; the error says why
+)
+
+// Settled is an event and what became of it.
+type Settled struct {
+	ID      int64
+	Outcome Outcome
+	Err     error
+}
+
+// Receive applies, in one transaction, the events that load gives there, and
+// hands what became of each to settle, in the same transaction. Events of one
+// person must be loaded in their order, and by one caller at a time. One that
+// cannot be applied does not touch the others.
+func (d *Desk) Receive(ctx context.Context,
+	load func(context.Context, *store.Tx) ([]Inbound, error),
+	settle func(context.Context, *store.Tx, []Settled) error,
+) (n int, err error) {
+	err = d.write(ctx, func(c *change) error {
+		batch, err := load(ctx, c.Tx)
+		if n = len(batch); err != nil || n == 0 {
+			return err
+		}
+		channels, err := c.shareChannels(ctx, batch)
+		if err != nil {
+			return err
+		}
+		settled := make([]Settled, 0, n)
+		var routed []Inbound
+		for _, in := range batch {
+			switch {
+			case in.Err != nil:
+				settled = append(settled, Settled{in.ID, Parked, in.Err})
+			case in.Kind == Other:
+				settled = append(settled, Settled{in.ID, Ignored, nil})
+			case channels[in.Page] == nil:
+				settled = append(settled, Settled{in.ID, Unrouted, nil})
+			default:
+				routed = append(routed, in)
+			}
+		}
+		applied, err := c.applyEach(ctx, channels, routed)
+		if err != nil {
+			return err
+		}
+		return settle(ctx, c.Tx, append(settled, applied...))
+	})
+	return n, err
+}
+
+// shareChannels loads the channels of a batch and keeps them from being changed
+// meanwhile: a chat must not open without a queue just as its channel gets one.
+func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string]*ent.Channel, error) {
+	byPage := map[string]*ent.Channel{}
+	for _, in := range batch {
+		byPage[in.Page] = nil
+	}
+	query := c.Channel.Query().Where(channel.ExternalIDIn(keys(byPage)...)).Order(ent.Asc(channel.FieldID))
+	if c.Postgres() {
+		query.ForShare()
+	}
+	found, err := query.All(ctx)
+	for _, ch := range found {
+		byPage[ch.ExternalID] = ch
+	}
+	return byPage, err
+}
+
+// applyEach applies a batch at once if it can, else halves it until what cannot
+// be applied stands alone.
+func (c *change) applyEach(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) ([]Settled, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	var settled []Settled
+	err := c.part(ctx, func() error {
+		intake := &intake{change: c, channels: channels}
+		outcomes, err := intake.apply(ctx, batch)
+		settled = outcomes
+		return err
+	})
+	switch {
+	case err == nil:
+		return settled, nil
+	case ctx.Err() != nil || store.IsTransient(err):
+		return nil, err
+	case len(batch) == 1:
+		return []Settled{{batch[0].ID, Parked, publicReason(err)}}, nil
+	}
+	half := len(batch) / 2
+	first, err := c.applyEach(ctx, channels, batch[:half])
+	if err != nil {
+		return nil, err
+	}
+	second, err := c.applyEach(ctx, channels, batch[half:])
+	return append(first, second...), err
+}
+
+// publicReason keeps the words of the database for the log of the parked event.
+func publicReason(err error) error {
+	if store.IsUnique(err) {
+		return errors.New("a row with the same key is there already")
+	}
+	return fmt.Errorf("cannot be stored: %w", err)
+}
+
+func keys[K comparable, V any](m map[K]V) []K {
+	list := make([]K, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	return list
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// person names a customer on a channel.
+type person struct {
+	channel uuid.UUID
+	id      string
+}

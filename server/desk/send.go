@@ -1,0 +1,101 @@
+package desk
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"parley/ent"
+	"parley/ent/delivery"
+	"parley/ent/event"
+	"parley/ent/message"
+	"parley/ent/schema"
+	"parley/server/fault"
+	"parley/server/globalid"
+)
+
+// MaxText is the longest text of one message, in characters.
+const MaxText = 20_000
+
+// Send accepts a text for the customer of a chat that the viewer has: it is
+// stored, and queued after what was accepted before it. key, if not empty,
+// makes repeating harmless.
+func (d *Desk) Send(ctx context.Context, v Viewer, id globalid.ID, text, key string) (result *ent.Message, err error) {
+	text = strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "�"))
+	if n := utf8.RuneCountInString(text); n == 0 || n > MaxText {
+		return nil, fault.New(fault.Invalid, "text", "a text has 1 to %d characters, not %d", MaxText, n)
+	}
+	err = d.write(ctx, func(c *change) error {
+		result = nil // of a try before
+		first, err := c.once(ctx, v, "sendMessage", key, []string{id.String(), text}, func() (uuid.UUID, error) {
+			result, err = c.send(ctx, v, id, text)
+			if err != nil {
+				return uuid.Nil, err
+			}
+			return result.ID, nil
+		})
+		if err == nil && result == nil {
+			result, err = c.Message.Get(ctx, first)
+		}
+		return err
+	})
+	return result, err
+}
+
+func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string) (*ent.Message, error) {
+	chat, err := c.lockChat(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	if !isHolder(chat, v) {
+		return nil, fault.New(fault.Refused, "chatId", "only the operator who has the chat can write in it: accept it first")
+	}
+	identity, err := c.Identity.Get(ctx, chat.IdentityID)
+	if err != nil {
+		return nil, err
+	}
+	if identity.LastInboundAt == nil || identity.LastInboundAt.Add(c.d.limits.ReplyWindow).Before(c.now) {
+		return nil, fault.New(fault.Refused, "chatId", "the reply window is closed: the customer has to write first")
+	}
+	sent := c.now
+	if !sent.After(chat.LastMessageAt) { // the provider's clock may be ahead of ours
+		sent = chat.LastMessageAt.Add(time.Microsecond)
+	}
+	m, err := c.Message.Create().SetChatID(chat.ID).SetChannelID(chat.ChannelID).
+		SetDirection(message.DirectionOutbound).SetAuthorKind(message.AuthorKindOperator).SetAuthorID(v.id()).
+		SetContentKind(message.ContentKindText).SetText(text).SetState(message.StatePending).
+		SetSentAt(sent).SetCreatedAt(c.now).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.queueParts(ctx, chat, m); err != nil {
+		return nil, err
+	}
+	chat, err = chat.Update().SetLastMessageID(m.ID).SetLastMessageAt(sent).AddVersion(1).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.chatEvent(event.KindMessageAdded, chat, m, nil, nil)
+	return m, c.markRead(ctx, v, chat)
+}
+
+// queueParts makes a message's deliveries and puts them, in order, into the
+// conversation's lane.
+func (c *change) queueParts(ctx context.Context, chat *ent.Chat, m *ent.Message) error {
+	for i, part := range c.d.limits.SplitText(m.Text) {
+		id := schema.NewID()
+		err := c.Delivery.Create().SetID(id).SetMessageID(m.ID).SetChannelID(chat.ChannelID).SetPosition(i).
+			SetText(part).SetState(delivery.StatePending).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		c.addWork(WorkSend, Lane(chat.IdentityID), chat.ChannelID, id)
+	}
+	return nil
+}
+
+// Lane is the outgoing lane of a conversation.
+func Lane(identity uuid.UUID) string { return "identity:" + identity.String() }
