@@ -1,0 +1,152 @@
+// Package channels owns what stands between a channel and its provider outside
+// of conversations: connecting a page, its token, and the profiles of those who
+// write to it. Safe for concurrent use. Invariant: a page token is stored only
+// sealed, for its own page, and is shown to nobody but the provider.
+package channels
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	"parley/ent"
+	"parley/ent/channel"
+	"parley/server/desk"
+	"parley/server/fault"
+	"parley/server/messenger"
+	"parley/server/seal"
+	"parley/server/work"
+)
+
+// Channels connects pages.
+type Channels struct {
+	desk      *desk.Desk
+	client    *messenger.Client
+	box       *seal.Box
+	connected func(ctx context.Context, page string) error
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// New makes a Channels. connected is called after a page was connected.
+func New(d *desk.Desk, client *messenger.Client, box *seal.Box,
+	connected func(ctx context.Context, page string) error, now func() time.Time, log *slog.Logger) *Channels {
+	return &Channels{desk: d, client: client, box: box, connected: connected, now: now, log: log}
+}
+
+// ConnectPage makes the page of a token a channel, or repairs the channel it is:
+// asks who the page is, subscribes it, and reads the subscription back.
+func (c *Channels) ConnectPage(ctx context.Context, token string) (*ent.Channel, error) {
+	page, err := c.client.Me(ctx, token)
+	if err != nil {
+		return nil, refused(err)
+	}
+	if err := c.client.Subscribe(ctx, token, page.ID, messenger.SubscribedFields()); err != nil {
+		return nil, refused(err)
+	}
+	if err := c.checkSubscribed(ctx, token, page.ID); err != nil {
+		return nil, err
+	}
+	ch, err := c.desk.Connect(ctx, desk.Page{
+		ExternalID: page.ID, Name: page.Name, PictureURL: page.PictureURL,
+		Token: c.box.Seal([]byte(token), tokenPlace(page.ID)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ch, c.connected(ctx, page.ID)
+}
+
+func (c *Channels) checkSubscribed(ctx context.Context, token, page string) error {
+	apps, err := c.client.Subscribed(ctx, token, page)
+	if err != nil {
+		return refused(err)
+	}
+	for _, app := range apps {
+		if c.client.AppID == "" || app.AppID == c.client.AppID {
+			return nil
+		}
+	}
+	return fault.New(fault.Unavailable, "pageAccessToken", "Facebook accepted the subscription of the page but does not list it: is the token of another app?")
+}
+
+// Token is the page access token of a channel.
+func (c *Channels) Token(ch *ent.Channel) (string, error) {
+	token, err := c.box.Open(ch.Token, tokenPlace(ch.ExternalID))
+	if err != nil {
+		return "", fmt.Errorf("open the token of channel %s: %w", ch.ID, err)
+	}
+	return string(token), nil
+}
+
+func tokenPlace(page string) string { return "channel-token:" + page }
+
+// refused is a provider's error for whoever connects a page.
+func refused(err error) error {
+	var e *messenger.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	code := fault.Unavailable
+	if e.Class == messenger.ClassToken || e.Class == messenger.ClassInvalid || e.Class == messenger.ClassPermission {
+		code = fault.Invalid
+	}
+	return fault.New(code, "pageAccessToken", "Facebook refused: %s", e.Class.Reason())
+}
+
+// Noticed records what an error of the provider says of the channel itself.
+func (c *Channels) Noticed(ctx context.Context, ch *ent.Channel, class messenger.Class) error {
+	switch class {
+	case messenger.ClassToken:
+		return c.desk.SetChannelState(ctx, ch.ID, channel.StateReauthorizationRequired, class.Reason())
+	case messenger.ClassRestricted:
+		return c.desk.SetChannelState(ctx, ch.ID, channel.StateRestricted, class.Reason())
+	}
+	return nil
+}
+
+// maxProfileTries: a profile is a nicety, a placeholder does.
+const maxProfileTries = 6
+
+// ReadProfile is the handler of desk.WorkProfile.
+func (c *Channels) ReadProfile(ctx context.Context, job work.Job) work.Decision {
+	id, err := uuid.FromBytes(job.Payload)
+	if err != nil {
+		return work.Dead("not an id")
+	}
+	again := func(why error) work.Decision {
+		if job.Attempts >= maxProfileTries {
+			return work.Done()
+		}
+		return work.Later(c.now().Add(work.Backoff(job.Attempts, rand.Float64)), why.Error())
+	}
+	identity, err := c.desk.Unprofiled(ctx, id)
+	if err != nil {
+		return again(err)
+	}
+	token, err := c.Token(identity.Edges.Channel)
+	if err != nil {
+		return work.Dead(err.Error())
+	}
+	profile, err := c.client.Profile(ctx, token, identity.ExternalID)
+	switch class := messenger.ClassOf(err); class {
+	case "":
+	case messenger.ClassTransient, messenger.ClassRateLimited, messenger.ClassUnconfirmed:
+		return again(err)
+	default:
+		if err := c.Noticed(ctx, identity.Edges.Channel, class); err != nil {
+			return again(err)
+		}
+		return work.Done()
+	}
+	err = c.desk.SetProfile(ctx, identity, desk.Profile{Name: profile.Name, PictureURL: profile.PictureURL, Locale: profile.Locale})
+	if err != nil {
+		return again(err)
+	}
+	return work.Done()
+}
