@@ -1,0 +1,36 @@
+package graph
+
+import (
+	"parley/ent/webhookevent"
+	"parley/graph/generated"
+	"parley/graph/model"
+	"parley/server/globalid"
+)
+
+// costs makes a list cost as much as the elements that it may have.
+func costs() generated.ComplexityRoot {
+	var c generated.ComplexityRoot
+	list := func(child int, first *int, _ *string) int { return pageCost(child, first) }
+	c.Query.Channels, c.Query.Queues, c.Query.Operators, c.Query.Contacts = list, list, list, list
+	c.Query.Chats = func(child int, first *int, _ *string, _ *model.ChatFilter) int { return pageCost(child, first) }
+	c.Query.Events = func(child int, _ *string, first *int, _ *model.ChatEventFilter) int { return pageCost(child, first) }
+	c.Query.WebhookEvents = func(child int, first *int, _ *string, _ *webhookevent.State) int { return pageCost(child, first) }
+	c.Query.Nodes = func(child int, ids []*globalid.ID) int { return 1 + child*len(ids) }
+	c.Chat.Messages = func(child int, first, last *int, _, _ *string) int {
+		if first == nil {
+			first = last
+		}
+		return pageCost(child, first)
+	}
+	c.Queue.Members = func(child int) int { return 1 + 20*child }
+	c.Message.Deliveries = func(child int) int { return 1 + 2*child }
+	c.ChatEventBatch.Events = func(child int) int { return 1 + child } // paid as they come
+	return c
+}
+
+func pageCost(child int, n *int) int {
+	if n == nil {
+		return 1 + 25*child
+	}
+	return 1 + max(0, min(*n, 100))*child
+}

@@ -1,0 +1,41 @@
+// Package graph is Parley's GraphQL API over the domain: one expression per
+// resolver, and beside them what all share: who is looking (viewer.go), batched
+// reads by id (loaders.go), errors as clients see them (errors.go), what a query
+// costs (cost.go) and the event stream (stream.go).
+//
+// Everything is safe for concurrent use; loaders belong to one response.
+// Invariant: a resolver reads only what the viewer's predicate let through, or
+// what hangs on it, and every change is one method of the domain.
+package graph
+
+import (
+	"log/slog"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"parley/graph/generated"
+	"parley/server/auth"
+	"parley/server/channels"
+	"parley/server/desk"
+	"parley/server/ingest"
+)
+
+//go:generate go run github.com/99designs/gqlgen generate
+
+// Resolver is the root of all resolvers.
+type Resolver struct {
+	Desk     *desk.Desk
+	Auth     *auth.Service
+	Channels *channels.Channels
+	Ingest   *ingest.Inbox
+	Log      *slog.Logger
+}
+
+// NewSchema is the executable API.
+func NewSchema(r *Resolver) graphql.ExecutableSchema {
+	return generated.NewExecutableSchema(generated.Config{
+		Resolvers:  r,
+		Directives: generated.DirectiveRoot{Public: public, Allowed: allowed, Readable: readable},
+		Complexity: costs(),
+	})
+}

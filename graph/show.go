@@ -1,0 +1,211 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"parley/ent"
+	"parley/ent/message"
+	"parley/ent/schema"
+	"parley/graph/model"
+	"parley/server/auth"
+	"parley/server/desk"
+	"parley/server/fault"
+	"parley/server/globalid"
+	"parley/server/paging"
+)
+
+// author says who said a message.
+func author(ctx context.Context, m *ent.Message) (*model.MessageAuthor, error) {
+	a := &model.MessageAuthor{Kind: m.AuthorKind, AppID: given(m.AppID)}
+	var err error
+	switch {
+	case m.AuthorID == nil:
+	case m.AuthorKind == message.AuthorKindContact:
+		a.Contact, err = get(ctx, load(ctx).contact, contactOf(m), m.AuthorID)
+		if a.Contact != nil {
+			a.Name = &a.Contact.Name
+		}
+	case m.AuthorKind == message.AuthorKindOperator:
+		a.Operator, err = get(ctx, load(ctx).operator, nil, m.AuthorID)
+		if a.Operator != nil {
+			a.Name = &a.Operator.Name
+		}
+	}
+	return a, err
+}
+
+// contactOf is the contact of a message's chat, if it is loaded and the author.
+func contactOf(m *ent.Message) *ent.Contact {
+	if c := m.Edges.Chat; c != nil && c.Edges.Contact != nil && c.Edges.Contact.ID == *m.AuthorID {
+		return c.Edges.Contact
+	}
+	return nil
+}
+
+func content(m *ent.Message) model.MessageContent {
+	switch m.ContentKind {
+	case message.ContentKindAttachments:
+		list := make([]*schema.Attachment, len(m.Attachments))
+		for i := range m.Attachments {
+			list[i] = &m.Attachments[i]
+		}
+		return &model.AttachmentsContent{Text: given(m.Text), Attachments: list}
+	case message.ContentKindUnsupported:
+		return &model.UnsupportedContent{Text: plain(m)}
+	}
+	return &model.TextContent{Text: m.Text}
+}
+
+// plain is any content as text.
+func plain(m *ent.Message) string {
+	switch {
+	case m.Text != "":
+		return m.Text
+	case len(m.Attachments) > 0:
+		return "[" + m.Attachments[0].Kind + "]"
+	}
+	return "[unsupported]"
+}
+
+// status is how far a message has come: delivered and read are the chat's
+// watermarks, compared with when it left.
+func status(ctx context.Context, m *ent.Message) (*model.MessageStatus, error) {
+	if m.State == nil {
+		return nil, nil
+	}
+	s := model.MessageStatus(*m.State)
+	if *m.State != message.StateSent || m.ProviderAt == nil {
+		return &s, nil
+	}
+	chat, err := get(ctx, load(ctx).chat, m.Edges.Chat, &m.ChatID)
+	if err != nil || chat == nil {
+		return &s, err
+	}
+	before := func(mark *time.Time) bool { return mark != nil && !m.ProviderAt.After(*mark) }
+	switch {
+	case before(chat.ReadUntil):
+		s = model.MessageStatusRead
+	case before(chat.DeliveredUntil):
+		s = model.MessageStatusDelivered
+	}
+	return &s, nil
+}
+
+func toFailure(d *ent.Delivery) *model.DeliveryFailure {
+	if d.ErrorCode == "" {
+		return nil
+	}
+	return &model.DeliveryFailure{Code: d.ErrorCode, Reason: d.ErrorReason, Retryable: d.Retryable}
+}
+
+func chatFilter(f *model.ChatFilter) desk.ChatFilter {
+	if f == nil {
+		return desk.ChatFilter{}
+	}
+	return desk.ChatFilter{
+		Status: f.Status, Queues: ids(f.QueueIds), Channels: ids(f.ChannelIds), Operators: ids(f.OperatorIds), Contact: f.ContactID,
+	}
+}
+
+func ofChat(id *globalid.ID) desk.EventFilter {
+	if id == nil {
+		return desk.EventFilter{}
+	}
+	return desk.EventFilter{Chats: []globalid.ID{*id}}
+}
+
+// createOperator gives e-mail and password the form in which they are stored.
+func (r *Resolver) createOperator(ctx context.Context, in model.CreateOperatorInput) (*ent.Operator, error) {
+	email, err := auth.Email(in.Email)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := auth.Hash(in.Password)
+	if err != nil {
+		return nil, err
+	}
+	return r.Desk.CreateOperator(ctx, viewer(ctx), desk.NewOperator{
+		Email: email, Name: in.Name, PasswordHash: hash, Role: in.Role, Key: value(in.IdempotencyKey),
+	})
+}
+
+func (r *Resolver) signOut(ctx context.Context) error {
+	p, _ := auth.From(ctx)
+	return r.Auth.SignOut(ctx, p)
+}
+
+func signedIn(t auth.Tokens, err error) (*model.SignInPayload, error) {
+	userErrors, err := failures(err)
+	return &model.SignInPayload{
+		AccessToken: given(t.AccessToken), RefreshToken: given(t.RefreshToken), ExpiresAt: given(t.ExpiresAt),
+		Operator: t.Operator, UserErrors: userErrors,
+	}, err
+}
+
+const maxNodes = 100
+
+func (r *Resolver) nodes(ctx context.Context, ids []*globalid.ID) ([]ent.Noder, error) {
+	if len(ids) > maxNodes {
+		return nil, fault.New(fault.Invalid, "ids", "at most %d ids", maxNodes)
+	}
+	found := make([]ent.Noder, len(ids))
+	for i, id := range ids {
+		node, err := r.Desk.Node(ctx, viewer(ctx), *id)
+		if err != nil {
+			return nil, err
+		}
+		found[i] = node
+	}
+	return found, nil
+}
+
+func (r *Resolver) events(ctx context.Context, after *string, first *int, f *model.ChatEventFilter) (*model.EventPage, error) {
+	const most = 100
+	limit := most
+	if first != nil {
+		limit = *first
+	}
+	if limit < 1 || limit > most {
+		return nil, fault.New(fault.Invalid, "first", "a page looks at 1 to %d events", most)
+	}
+	feed, err := r.Desk.Feed(ctx, viewer(ctx), after, eventFilter(f))
+	if err != nil {
+		return nil, err
+	}
+	return toPage(feed.Page(ctx, limit))
+}
+
+// subscribe opens a feed and streams it.
+func subscribe[T any](ctx context.Context, r *Resolver, after *string, f desk.EventFilter, show func(desk.Update) ([]T, error)) (<-chan T, error) {
+	feed, err := r.Desk.Feed(ctx, viewer(ctx), after, f)
+	if err != nil {
+		return nil, err
+	}
+	return stream(ctx, feed, show), nil
+}
+
+// unless gives what a mutation made, or nothing where it failed.
+func unless[T any](err error, userErrors []*model.UserError, made *T) *T {
+	if err != nil || len(userErrors) > 0 {
+		return nil
+	}
+	return made
+}
+
+// list is a loaded page of messages.
+func list(p *messagePage, err error) (paging.List[*ent.Message], error) {
+	if p == nil {
+		p = &messagePage{}
+	}
+	return *p, err
+}
+
+func number(n *int) *int64 {
+	if n == nil {
+		return nil
+	}
+	return pointer(int64(*n))
+}
+
+func pointer[T any](v T) *T { return &v }
