@@ -1,0 +1,278 @@
+// Package app owns the program as a value: it wires the parts, starts them in
+// order, serves, and stops them in reverse. Several Apps can live in one
+// process. New, Run and Close are called once each, in this order; Addr any
+// time after New.
+//
+// Invariant: when Run returns, everything that was answered is stored, every
+// client was told to come again, and nothing runs any more.
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/graph"
+	"parley/server/auth"
+	"parley/server/channels"
+	"parley/server/config"
+	"parley/server/desk"
+	"parley/server/edge"
+	"parley/server/graphiql"
+	"parley/server/ingest"
+	"parley/server/messenger"
+	"parley/server/seal"
+	"parley/server/sender"
+	"parley/server/settings"
+	"parley/server/store"
+	"parley/server/work"
+)
+
+// Options are what an App needs beside its configuration; zero values do.
+type Options struct {
+	Config   config.Config
+	Now      func() time.Time
+	Timing   edge.Timing
+	Log      *slog.Logger
+}
+
+// App is one replica.
+type App struct {
+	Desk     *desk.Desk
+	Auth     *auth.Service
+	Channels *channels.Channels
+	// FirstAdmin says how to sign in after the very first start; its password is
+	// empty if it was given, and nil at later starts.
+	FirstAdmin *auth.Credentials
+	// Explorer is what GraphiQL opens with. It may be set until Run.
+	Explorer graphiql.Config
+
+	options  Options
+	store    *store.Store
+	inbox    *ingest.Inbox
+	pool     *work.Pool
+	edge     *edge.Edge
+	server   *http.Server
+	listener net.Listener
+	stopping atomic.Bool
+}
+
+const (
+	refreshTTL      = 30 * 24 * time.Hour
+	eventsKept      = 7 * 24 * time.Hour
+	housekeeping    = 30 * time.Second
+	drainFor        = 10 * time.Second
+	simultaneous    = 5
+	maxRequestHeads = 64 << 10
+)
+
+// New opens the database, brings it up to date, wires the parts and listens.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Log = cmp.Or(o.Log, slog.Default())
+	a := &App{options: o}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.store, err = store.Open(ctx, o.Config.Database()); err != nil {
+		return nil, err
+	}
+	if err = a.store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	if a.listener, err = net.Listen("tcp", o.Config.Addr); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return a, a.wire(ctx)
+}
+
+// wire makes the parts, each from those before it.
+func (a *App) wire(ctx context.Context) error {
+	o, c := a.options, a.options.Config
+	box, err := a.openBox()
+	if err != nil {
+		return err
+	}
+	facebook, err := a.readSettings(ctx, box)
+	if err != nil {
+		return err
+	}
+	if err := a.letIn(ctx, box); err != nil {
+		return err
+	}
+	client := &messenger.Client{
+		BaseURL: c.GraphURL, Version: c.GraphVersion,
+		AppID: facebook[settings.FacebookAppID], AppSecret: facebook[settings.FacebookAppSecret],
+	}
+	a.Desk, err = desk.Open(ctx, a.store, desk.Options{
+		Limits: desk.Limits{
+			SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: simultaneous,
+		},
+		WorkAdded: func() { a.pool.Signal() },
+		Now:       o.Now, Log: o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	a.inbox = ingest.New(a.store, a.Desk, ingest.Options{
+		AppSecret: client.AppSecret, VerifyToken: facebook[settings.FacebookWebhookVerifyToken], Now: o.Now, Log: o.Log,
+	})
+	a.Channels = channels.New(a.Desk, client, box, a.inbox.ReplayPage, o.Now, o.Log)
+	outgoing := sender.New(a.Desk, a.Channels, client, o.Now, o.Log)
+	a.pool = work.New(a.store, work.Options{Now: o.Now, Log: o.Log}, map[string]work.Handler{
+		desk.WorkSend: outgoing.Send, desk.WorkProfile: a.Channels.ReadProfile,
+	})
+	a.edge = edge.New(edge.Options{
+		Resolver: &graph.Resolver{Desk: a.Desk, Auth: a.Auth, Channels: a.Channels, Ingest: a.inbox, Log: o.Log},
+		Auth:     a.Auth, PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins,
+		MaxConnections: c.MaxConnections, Timing: o.Timing, Log: o.Log,
+	})
+	a.server = &http.Server{
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: maxRequestHeads, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// openBox takes the secret key that was given; the embedded database keeps one
+// beside itself.
+func (a *App) openBox() (*seal.Box, error) {
+	key := a.options.Config.SecretKey
+	if key == "" {
+		var err error
+		if key, err = seal.LoadOrCreate(a.options.Config.SecretKeyFile()); err != nil {
+			return nil, err
+		}
+	}
+	return seal.New(key)
+}
+
+func (a *App) readSettings(ctx context.Context, box *seal.Box) (map[settings.Code]string, error) {
+	c, all := a.options.Config, settings.New(a.store, box, a.options.Now)
+	err := all.Fill(ctx, map[settings.Code]string{
+		settings.FacebookAppID: c.FacebookAppID, settings.FacebookAppSecret: c.FacebookAppSecret,
+		settings.FacebookWebhookVerifyToken: c.FacebookWebhookVerifyToken,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all.Read(ctx)
+}
+
+// letIn starts sign-in, and makes the first administrator.
+func (a *App) letIn(ctx context.Context, box *seal.Box) error {
+	c := a.options.Config
+	a.Auth = auth.New(a.store, box, auth.Options{
+		Issuer: c.PublicURL, AccessTTL: c.AccessTokenTTL, RefreshTTL: refreshTTL, Now: a.options.Now,
+	})
+	if err := a.Auth.Start(ctx); err != nil {
+		return err
+	}
+	created, credentials, err := a.Auth.EnsureAdmin(ctx, c.AdminEmail, c.AdminPassword)
+	if created {
+		a.FirstAdmin = &credentials
+	}
+	return err
+}
+
+func (a *App) mux() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", a.Auth.Middleware(a.edge))
+	mux.Handle("/webhooks/facebook", a.inbox)
+	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /readyz", a.ready)
+	if !a.options.Config.Production {
+		mux.Handle("/", graphiql.Handler(a.Explorer))
+	}
+	return mux
+}
+
+// ready says whether this replica should get requests.
+func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if a.stopping.Load() || a.store.DB.PingContext(ctx) != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+// Addr is where it listens.
+func (a *App) Addr() string { return a.listener.Addr().String() }
+
+// Run serves until the context ends, then drains.
+func (a *App) Run(ctx context.Context) error {
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+	var parts sync.WaitGroup
+	for _, part := range []func(context.Context){a.Desk.Run, a.inbox.Run, a.pool.Run, a.keepHouse} {
+		parts.Go(func() { part(working) })
+	}
+	served := make(chan error, 1)
+	a.server.Handler = a.mux()
+	go func() { served <- a.server.Serve(a.listener) }()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+	}
+	a.drain(ctx)
+	stopWorking()
+	parts.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+// drain ends requests, sockets and streams while the parts still work.
+func (a *App) drain(ctx context.Context) {
+	a.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() { a.edge.Drain(ctx) })
+	both.Go(func() {
+		if a.server.Shutdown(ctx) != nil {
+			_ = a.server.Close()
+		}
+	})
+	both.Wait()
+}
+
+// keepHouse removes, now and then, what has served its time.
+func (a *App) keepHouse(ctx context.Context) {
+	tick := time.NewTicker(housekeeping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := errors.Join(a.inbox.Housekeeping(ctx), a.Desk.Prune(ctx, eventsKept), a.Auth.Purge(ctx))
+		if err != nil && ctx.Err() == nil {
+			a.options.Log.Error("housekeeping failed, will try again", "error", err)
+		}
+	}
+}
+
+// Close gives back what New took. After Run, or instead of it.
+func (a *App) Close() {
+	if a.listener != nil {
+		_ = a.listener.Close()
+	}
+	if a.store != nil {
+		_ = a.store.Close()
+	}
+}
