@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,7 +18,7 @@ import (
 	"parley/server/store/storetest"
 )
 
-// The size of the run: PARLEY_TEST_MESSAGES=10000 is the full one.
+// The size of the run.
 const (
 	customers   = 500
 	posters     = 8
@@ -29,10 +27,10 @@ const (
 )
 
 func messages() int {
-	if n, err := strconv.Atoi(os.Getenv("PARLEY_TEST_MESSAGES")); err == nil {
-		return n
+	if testing.Short() {
+		return 1000
 	}
-	return 3000
+	return 10_000
 }
 
 func TestNothingIsLostOrRepeatedWhileOneOfTwoReplicasIsKilled(t *testing.T) {
@@ -223,7 +221,7 @@ func (w *watcher) connect() error {
 			return err
 		}
 	}
-	for range 5 + w.random.IntN(60) {
+	for range 1 + w.random.IntN(30) {
 		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 		var frame struct {
 			Type    string
