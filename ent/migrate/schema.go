@@ -652,14 +652,20 @@ var (
 		PrimaryKey: []*schema.Column{WorksColumns[0]},
 		Indexes: []*schema.Index{
 			{
-				Name:    "work_dead_run_at",
+				Name:    "work_due",
 				Unique:  false,
-				Columns: []*schema.Column{WorksColumns[9], WorksColumns[5]},
+				Columns: []*schema.Column{WorksColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "NOT dead AND lease_until < 4611686018427387904",
+				},
 			},
 			{
-				Name:    "work_lane_id",
+				Name:    "work_lane",
 				Unique:  false,
 				Columns: []*schema.Column{WorksColumns[2], WorksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "NOT dead",
+				},
 			},
 			{
 				Name:    "work_scope",

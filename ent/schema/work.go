@@ -2,6 +2,7 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 )
@@ -29,8 +30,9 @@ func (Work) Fields() []ent.Field {
 
 func (Work) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("dead", "run_at"),
-		index.Fields("lane", "id"),
+		index.Fields("run_at").StorageKey("work_due").
+			Annotations(entsql.IndexWhere("NOT dead AND lease_until < 4611686018427387904")), // those set aside wait for another
+		index.Fields("lane", "id").StorageKey("work_lane").Annotations(entsql.IndexWhere("NOT dead")),
 		index.Fields("scope"),
 	}
 }

@@ -53,7 +53,7 @@ CREATE INDEX `webhookevent_pending` ON `webhook_events` (`shard`, `id`) WHERE st
 CREATE INDEX `webhookevent_unrouted` ON `webhook_events` (`page`) WHERE state = 'UNROUTED';
 CREATE INDEX `webhookevent_state_id` ON `webhook_events` (`state`, `id`);
 CREATE TABLE `works` (`id` integer NOT NULL PRIMARY KEY AUTOINCREMENT, `kind` text NOT NULL, `lane` text NOT NULL, `scope` text NOT NULL DEFAULT (''), `payload` blob NOT NULL, `run_at` datetime NOT NULL, `attempts` integer NOT NULL DEFAULT (0), `lease` text NOT NULL DEFAULT (''), `lease_until` integer NOT NULL DEFAULT (0), `dead` bool NOT NULL DEFAULT (false), `error` text NOT NULL DEFAULT (''), `created_at` datetime NOT NULL);
-CREATE INDEX `work_dead_run_at` ON `works` (`dead`, `run_at`);
-CREATE INDEX `work_lane_id` ON `works` (`lane`, `id`);
+CREATE INDEX `work_due` ON `works` (`run_at`) WHERE NOT dead AND lease_until < 4611686018427387904;
+CREATE INDEX `work_lane` ON `works` (`lane`, `id`) WHERE NOT dead;
 CREATE INDEX `work_scope` ON `works` (`scope`);
 INSERT INTO event_epochs (epoch, trimmed_to) VALUES (lower(hex(randomblob(16))), 0);
