@@ -134,7 +134,7 @@ func (c *change) checkCapacity(ctx context.Context, v Viewer) error {
 
 // tooLate says who changed the chat first, and when.
 func (c *change) tooLate(ctx context.Context, of *ent.Chat) error {
-	who, when := "nobody", of.CreatedAt
+	who := "nobody"
 	if of.OperatorID != nil {
 		o, err := c.Operator.Get(ctx, *of.OperatorID)
 		if err != nil {
@@ -143,8 +143,7 @@ func (c *change) tooLate(ctx context.Context, of *ent.Chat) error {
 		who = o.Name
 	}
 	if of.CompletedAt != nil {
-		when = *of.CompletedAt
-		return fault.New(fault.Conflict, "chatId", "the chat was completed at %s, %s had it", when.Format(time.RFC3339), who)
+		return fault.New(fault.Conflict, "chatId", "the chat was completed at %s, %s had it", of.CompletedAt.Format(time.RFC3339), who)
 	}
 	last, err := c.Segment.Query().Where(segment.ChatID(of.ID)).Order(ent.Desc(segment.FieldStartedAt)).First(ctx)
 	if err != nil {

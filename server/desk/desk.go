@@ -30,7 +30,7 @@ import (
 // 16 bytes.
 const (
 	WorkSend    = "send"    // a delivery; its lane is the identity
-	WorkProfile = "profile" // an identity whose profile is to be read
+	WorkProfile = "profile" // an identity whose profile is to be read; it has no lane
 )
 
 // Limits are the provider's and the installation's rules, as data.

@@ -228,7 +228,7 @@ func (in *intake) identity(channel *ent.Channel, ev Inbound) *ent.Identity {
 	identity := &ent.Identity{ID: schema.NewID(), ChannelID: channel.ID, ExternalID: ev.Person, ContactID: who.ID, CreatedAt: in.now}
 	in.newContacts = append(in.newContacts, who)
 	in.identities[key], in.fresh[identity.ID] = identity, true
-	in.addWork(WorkProfile, "profile:"+identity.ID.String(), channel.ID, identity.ID)
+	in.addWork(WorkProfile, "", channel.ID, identity.ID)
 	return identity
 }
 

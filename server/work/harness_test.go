@@ -60,14 +60,18 @@ func onBench(t *testing.T, test func(b *bench)) {
 
 func (b *bench) handler(ctx context.Context, job work.Job) work.Decision {
 	answer := make(chan work.Decision, 1)
-	b.calls <- call{job, ctx, answer}
-	return <-answer
+	select {
+	case b.calls <- call{job, ctx, answer}:
+		return <-answer
+	case <-ctx.Done(): // the test has failed and does not listen any more
+		return work.Later(b.clock.Now(), "not heard")
+	}
 }
 
 var quiet = slog.New(slog.DiscardHandler)
 
 func (b *bench) options() work.Options {
-	return work.Options{Now: b.clock.Now, Log: quiet, Poll: time.Hour, Workers: 4}
+	return work.Options{Now: b.clock.Now, Log: quiet, Poll: time.Hour, Grace: 2 * time.Second, Workers: 4}
 }
 
 // start runs a pool for kind "say" until the test or the returned function
@@ -102,7 +106,7 @@ func say(lane, payload string) work.Item {
 	return work.Item{Kind: "say", Lane: lane, Payload: []byte(payload)}
 }
 
-const patience = 20 * time.Second
+const patience = 15 * time.Second
 
 // next is the next call; it has to be of this payload.
 func (b *bench) next(payload string) call {

@@ -114,10 +114,10 @@ func statementsFor(postgres bool) statements {
 // insert puts the rows with ids in the order of the items.
 //
 // PostgreSQL gives ids before the commit, so of two transactions the later id
-// could become visible first, and run first. Each lane is therefore locked until
-// the commit, before ids are drawn: ORDER BY comes after the join with the locks,
+// could become visible first, and run first. Each shared lane is therefore locked
+// until the commit, before ids are drawn: ORDER BY comes after the join with the locks,
 // and ids are drawn after ORDER BY.
-func insert(ctx context.Context, tx *store.Tx, now time.Time, items []Item) error {
+func insert(ctx context.Context, tx *store.Tx, now time.Time, items []Item, shared []string) error {
 	if !tx.Postgres() {
 		return insertSQLite(ctx, tx, now, items)
 	}
@@ -130,13 +130,14 @@ func insert(ctx context.Context, tx *store.Tx, now time.Time, items []Item) erro
 	}
 	_, err := tx.Exec(ctx, `WITH locked AS MATERIALIZED (
 			SELECT pg_advisory_xact_lock(hashtext('work'), lane)
-			FROM (SELECT DISTINCT hashtext(l) AS lane FROM unnest($2::text[]) l ORDER BY 1) lanes)
+			FROM (SELECT DISTINCT hashtext(l) AS lane FROM unnest($7::text[]) l ORDER BY 1) lanes)
 		INSERT INTO works (kind, lane, scope, payload, run_at, created_at)
 		SELECT i.kind, i.lane, i.scope, i.payload, i.run_at, $6
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[])
 			WITH ORDINALITY AS i(kind, lane, scope, payload, run_at, n), (SELECT count(*) FROM locked) l
 		ORDER BY i.n`,
-		pq.StringArray(kinds), pq.StringArray(lanes), pq.StringArray(scopes), pq.ByteaArray(payloads), pq.StringArray(times), clean(now))
+		pq.StringArray(kinds), pq.StringArray(lanes), pq.StringArray(scopes), pq.ByteaArray(payloads), pq.StringArray(times), clean(now),
+		pq.StringArray(shared))
 	return err
 }
 

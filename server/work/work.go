@@ -47,7 +47,7 @@ func Put(ctx context.Context, tx *store.Tx, now time.Time, items ...Item) error 
 	if len(items) == 0 {
 		return nil
 	}
-	whole := make([]Item, len(items))
+	whole, shared := make([]Item, len(items)), []string{}
 	for i, item := range items {
 		if item.Kind == "" || strings.Contains(item.Kind, ",") {
 			return fmt.Errorf("put work: %q is not a kind", item.Kind)
@@ -57,10 +57,12 @@ func Put(ctx context.Context, tx *store.Tx, now time.Time, items ...Item) error 
 		}
 		if item.Lane == "" {
 			item.Lane = uuid.NewString()
+		} else {
+			shared = append(shared, item.Lane)
 		}
 		whole[i] = item
 	}
-	if err := insert(ctx, tx, now, whole); err != nil {
+	if err := insert(ctx, tx, now, whole, shared); err != nil {
 		return fmt.Errorf("put work: %w", err)
 	}
 	return nil
