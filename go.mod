@@ -2,6 +2,8 @@ module parley
 
 go 1.26.0
 
+ignore ./server/graphiql/web/node_modules
+
 tool (
 	entgo.io/ent/cmd/ent
 	github.com/99designs/gqlgen
@@ -15,7 +17,6 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/uuid v1.6.0
 	github.com/gorilla/websocket v1.5.3
-	github.com/graph-gophers/dataloader/v7 v7.1.0
 	github.com/lib/pq v1.12.3
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/vektah/gqlparser/v2 v2.5.64

@@ -1,1 +1,0 @@
-import"./monaco-CZBANo8j.js";import"./monaco-BW1GaCpc.js";import"./monaco-D_QG5nJR.js";import"./monaco-nd01hWso.js";import"./monaco-e60N5wr_.js";import"./monaco-BMsLl8go.js";

@@ -1,0 +1,1 @@
+import{a as e,i as t}from"./index-BYjqDuTk.js";var n={tabSize:2,insertSpaces:!0,keepLines:!1},r={jsonc:{parse:r=>({text:t(r,e(r,void 0,n))}),astFormat:`jsonc`,locStart:()=>0,locEnd:({text:e})=>e.length}},i={jsonc:{print:e=>e.node.text}};export{r as parsers,i as printers};
