@@ -20,9 +20,9 @@ func (l *Log) Position(ctx context.Context, cursor string) (int64, error) {
 	if err != nil {
 		return 0, ErrUnknown
 	}
-	epoch, number, _ := strings.Cut(string(text), ":")
+	_, number, _ := strings.Cut(string(text), ":")
 	position, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || epoch != l.epoch || position < 0 {
+	if err != nil || position < 0 || l.Cursor(position) != cursor { // another epoch, or another way to write it
 		return 0, ErrUnknown
 	}
 	if position > l.Head() { // another replica may be ahead of this one, but not of the database

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -55,6 +56,7 @@ type Log struct {
 	load  Loader
 	log   *slog.Logger
 	epoch string
+	poll  time.Duration
 
 	wake   chan struct{} // there may be something to read
 	notify chan struct{} // other replicas should be told
@@ -73,7 +75,7 @@ func Open(ctx context.Context, s *store.Store, load Loader, log *slog.Logger) (*
 		return nil, fmt.Errorf("read the event log's epoch: %w", err)
 	}
 	l := &Log{
-		store: s, load: load, log: log, epoch: epoch.Epoch,
+		store: s, load: load, log: log, epoch: epoch.Epoch, poll: pollEvery,
 		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1), grown: make(chan struct{}),
 	}
 	l.head, err = l.end(ctx)
@@ -103,6 +105,18 @@ func Append(ctx context.Context, tx *store.Tx, events []*ent.Event) error {
 			return err
 		}
 	}
+	for part := range slices.Chunk(events, rowsAtOnce) {
+		if err := insert(ctx, tx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowsAtOnce keeps a statement within SQLite's 32,766 parameters.
+const rowsAtOnce = 2000
+
+func insert(ctx context.Context, tx *store.Tx, events []*ent.Event) error {
 	return tx.Event.MapCreateBulk(events, func(c *ent.EventCreate, i int) {
 		e := events[i]
 		c.SetAt(e.At).SetKind(e.Kind).SetAudience(e.Audience).

@@ -2,6 +2,8 @@ package eventlog
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/lib/pq"
@@ -12,11 +14,13 @@ const channel = "parley_events"
 // Run follows the log until the context ends. What it cannot read now it reads
 // later: the database is the truth, a notification only wakes.
 func (l *Log) Run(ctx context.Context) {
+	var telling sync.WaitGroup
+	defer telling.Wait() // the database is not closed under it
 	if l.store.Postgres() {
-		go l.tellOthers(ctx)
-		go l.listen(ctx)
+		telling.Go(func() { l.tellOthers(ctx) })
+		go l.listen(ctx) // on a connection of its own, which may be slow to end
 	}
-	poll := time.NewTicker(pollEvery)
+	poll := time.NewTicker(l.poll)
 	defer poll.Stop()
 	for {
 		more, err := l.pull(ctx)
@@ -38,6 +42,9 @@ func (l *Log) Run(ctx context.Context) {
 // pull moves what is new into the window and says whether there may be more.
 func (l *Log) pull(ctx context.Context) (more bool, err error) {
 	fresh, err := l.fetch(ctx, l.Head(), batch)
+	if errors.Is(err, ErrTrimmed) { // this replica slept longer than events are kept
+		return true, l.skip(ctx)
+	}
 	if err != nil || len(fresh) == 0 {
 		return false, err
 	}
@@ -49,10 +56,29 @@ func (l *Log) pull(ctx context.Context) (more bool, err error) {
 		l.entries, l.floor = append(make([]Entry, 0, 2*window+batch), kept...), l.entries[len(l.entries)-window-1].ID
 	}
 	l.entries = append(l.entries, fresh...)
-	l.head = fresh[len(fresh)-1].ID
+	l.moveTo(fresh[len(fresh)-1].ID)
+	return len(fresh) == batch, nil
+}
+
+// skip goes on where the log goes on after what was trimmed. Readers before it
+// read the database, and are told.
+func (l *Log) skip(ctx context.Context) error {
+	epoch, err := l.store.Client().EventEpoch.Query().Only(ctx)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries, l.floor = nil, epoch.TrimmedTo
+	l.moveTo(epoch.TrimmedTo)
+	return nil
+}
+
+// moveTo wakes who waits for the head to move.
+func (l *Log) moveTo(head int64) {
+	l.head = head
 	close(l.grown)
 	l.grown = make(chan struct{})
-	return len(fresh) == batch, nil
 }
 
 // tellOthers wakes the other replicas, once for all commits that happened while
@@ -76,8 +102,8 @@ func (l *Log) tellOthers(ctx context.Context) {
 // ourselves and its absence is said.
 func (l *Log) listen(ctx context.Context) {
 	listener := pq.NewListener(l.store.URL, 100*time.Millisecond, 10*time.Second, nil)
-	defer listener.Close()
-	if err := listener.Listen(channel); err != nil {
+	context.AfterFunc(ctx, func() { _ = listener.Close() }) // also while Listen waits for a connection
+	if err := listener.Listen(channel); err != nil && ctx.Err() == nil {
 		l.log.Warn("cannot LISTEN, will poll", "error", err)
 	}
 	signal(l.notify)

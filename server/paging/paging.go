@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
@@ -30,8 +31,17 @@ type Args struct {
 	After, Before *string
 }
 
-// Place is a position in a list: the value that it is sorted by, a time.Time, a
-// number or a string, and the id that breaks ties, a uuid.UUID or an int64.
+// Sort is what a list is sorted by, which is what its cursors hold.
+type Sort byte
+
+// The sorts. Ties are broken by id.
+const (
+	ByTime   Sort = 't' // a time.Time, and a uuid.UUID for an id
+	ByName   Sort = 's' // a string, and a uuid.UUID
+	ByNumber Sort = 'n' // an int64, which is the id
+)
+
+// Place is a position in a list: the value that it is sorted by, and the id.
 type Place struct{ By, ID any }
 
 // List is a part of a list, in the list's order.
@@ -48,25 +58,25 @@ type Slice struct {
 	after, before *Place
 }
 
-// Check refuses what cannot be answered.
-func (a Args) Check() (Slice, error) {
+// Check refuses what cannot be answered for a list that is sorted so.
+func (a Args) Check(by Sort) (Slice, error) {
 	s := Slice{limit: defaultSize, backward: a.Last != nil}
 	if a.First != nil && a.Last != nil {
 		return s, fault.New(fault.Invalid, "first", "ask for first or for last, not for both")
 	}
-	for _, n := range []*int{a.First, a.Last} {
+	for field, n := range map[string]*int{"first": a.First, "last": a.Last} {
 		if n == nil {
 			continue
 		}
 		if s.limit = *n; *n < 1 || *n > maxSize {
-			return s, fault.New(fault.Invalid, "first", "a page has 1 to %d elements", maxSize)
+			return s, fault.New(fault.Invalid, field, "a page has 1 to %d elements", maxSize)
 		}
 	}
 	var err error
-	if s.after, err = parse("after", a.After); err != nil {
+	if s.after, err = parse("after", a.After, by); err != nil {
 		return s, err
 	}
-	s.before, err = parse("before", a.Before)
+	s.before, err = parse("before", a.Before, by)
 	return s, err
 }
 
@@ -127,43 +137,44 @@ func Of[T any](s Slice, rows []T, at func(T) Place) List[T] {
 // Times are written to the microsecond, which is what is stored.
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
-// cursor is the kind of value, the value, NUL, the id.
+// cursor is the sort, the value, NUL, the id.
 func (p Place) cursor() string {
 	var text string
 	switch by := p.By.(type) {
 	case time.Time:
-		text = "t" + by.UTC().Format(timeFormat)
+		text = string(ByTime) + by.UTC().Format(timeFormat)
 	case int64:
-		text = "n" + strconv.FormatInt(by, 10)
+		text = string(ByNumber) + strconv.FormatInt(by, 10)
 	default:
-		text = fmt.Sprintf("s%v", by)
+		text = fmt.Sprintf("%c%v", ByName, by)
 	}
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf([]byte(text), "\x00%v", p.ID))
 }
 
-func parse(field string, cursor *string) (*Place, error) {
+// parse reads a cursor that the list itself could have made: the database would
+// choke on another.
+func parse(field string, cursor *string, by Sort) (*Place, error) {
 	if cursor == nil {
 		return nil, nil
 	}
 	wrong := fault.New(fault.Invalid, field, "this cursor is not of this list")
 	text, err := base64.RawURLEncoding.DecodeString(*cursor)
-	if err != nil || len(text) == 0 {
+	if err != nil || len(text) == 0 || Sort(text[0]) != by || !utf8.Valid(text) {
 		return nil, wrong
 	}
-	by, id, _ := strings.Cut(string(text[1:]), "\x00")
-	p := &Place{By: by}
-	if number, err := strconv.ParseInt(id, 10, 64); err == nil {
-		p.ID = number
-	} else if p.ID, err = uuid.Parse(id); err != nil {
-		return nil, wrong
+	value, id, _ := strings.Cut(string(text[1:]), "\x00")
+	p := &Place{By: value}
+	switch by {
+	case ByTime:
+		p.By, err = time.Parse(timeFormat, value)
+	case ByNumber:
+		p.By, err = strconv.ParseInt(value, 10, 64)
+		p.ID = p.By
 	}
-	switch text[0] {
-	case 't':
-		p.By, err = time.Parse(timeFormat, by)
-	case 'n':
-		p.By, err = strconv.ParseInt(by, 10, 64)
+	if err == nil && by != ByNumber {
+		p.ID, err = uuid.Parse(id)
 	}
-	if err != nil {
+	if err != nil || p.cursor() != *cursor {
 		return nil, wrong
 	}
 	return p, nil
