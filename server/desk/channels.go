@@ -1,7 +1,9 @@
 package desk
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/language"
@@ -14,6 +16,7 @@ import (
 	"parley/ent/identity"
 	"parley/ent/queue"
 	"parley/ent/schema"
+	"parley/ent/segment"
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/work"
@@ -50,11 +53,12 @@ func (d *Desk) Connect(ctx context.Context, p Page) (result *ent.Channel, err er
 	return result, err
 }
 
-// SetChannelState records what the provider let us know of a channel.
-func (d *Desk) SetChannelState(ctx context.Context, id uuid.UUID, state channel.State, reason string) error {
+// SetChannelState records what the provider let us know of a channel when it was
+// used as seen. What it said of an earlier token tells nothing of a new one.
+func (d *Desk) SetChannelState(ctx context.Context, seen *ent.Channel, state channel.State, reason string) error {
 	return d.write(ctx, func(c *change) error {
-		ch, err := c.lockChannel(ctx, id)
-		if err != nil || ch.State == state && ch.StateReason == reason {
+		ch, err := c.lockChannel(ctx, seen.ID)
+		if err != nil || ch.State == state && ch.StateReason == reason || !bytes.Equal(ch.Token, seen.Token) {
 			return err
 		}
 		ch, err = ch.Update().SetState(state).SetStateReason(reason).AddVersion(1).Save(ctx)
@@ -120,34 +124,57 @@ func (c *change) routeWaiting(ctx context.Context, ch *ent.Channel) error {
 	if to == nil {
 		return nil
 	}
-	query := c.Chat.Query().Where(chat.ChannelID(ch.ID), chat.StatusEQ(chat.StatusWaiting), chat.QueueIDIsNil()).Order(ent.Asc(chat.FieldID))
+	unrouted := chat.And(chat.ChannelID(ch.ID), chat.StatusEQ(chat.StatusWaiting), chat.QueueIDIsNil())
+	query := c.Chat.Query().Where(unrouted).Order(ent.Asc(chat.FieldID))
 	if c.Postgres() {
 		query.ForUpdate()
 	}
 	waiting, err := query.All(ctx)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	// With the channel locked these are all there are, so they can be named by
+	// what they have in common; segments first, while they have it.
+	err = c.Segment.Update().Where(segment.EndedAtIsNil(), segment.HasChatWith(unrouted)).SetEndedAt(c.now).Exec(ctx)
 	if err != nil {
 		return err
 	}
-	for _, w := range waiting {
-		before := audienceOf(w)
-		routed, err := w.Update().SetQueueID(*to).AddVersion(1).Save(ctx)
+	if err := c.Chat.Update().Where(unrouted).SetQueueID(*to).AddVersion(1).Exec(ctx); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(waiting, rowsAtOnce) {
+		err := c.Segment.MapCreateBulk(part, func(s *ent.SegmentCreate, i int) {
+			s.SetChatID(part[i].ID).SetHolder(segment.HolderQueue).SetQueueID(*to).
+				SetCause(string(routedByActivation)).SetStartedAt(c.now)
+		}).Exec(ctx)
 		if err != nil {
 			return err
 		}
-		if err := c.moveSegment(ctx, routed, routedByActivation); err != nil {
-			return err
-		}
-		c.chatEvent(event.KindChatOpened, routed, nil, &before, nil)
+	}
+	for _, w := range waiting {
+		before := audienceOf(w)
+		w.QueueID = to
+		c.chatEvent(event.KindChatUpdated, w, nil, &before, map[string]string{"cause": string(routedByActivation)})
 	}
 	return nil
 }
 
+// rowsAtOnce keeps a statement within SQLite's 32,766 parameters.
+const rowsAtOnce = 2000
+
+// lockChannel waits for those who share the channel, and keeps them waiting.
 func (c *change) lockChannel(ctx context.Context, id uuid.UUID) (*ent.Channel, error) {
 	query := c.Channel.Query().Where(channel.ID(id))
 	if c.Postgres() {
+		_, err := c.Exec(ctx, "SELECT pg_advisory_xact_lock($1, hashtext(external_id)) FROM channels WHERE id = $2", channelLock, id)
+		if err != nil {
+			return nil, err
+		}
 		query.ForUpdate()
 	}
-	return query.Only(ctx)
+	found, err := query.Only(ctx)
+	c.now = c.d.now() // what follows happens after what was waited for
+	return found, err
 }
 
 func (c *change) channelEvent(ch *ent.Channel) {

@@ -106,6 +106,7 @@ func (c *change) lockChat(ctx context.Context, v Viewer, id globalid.ID) (*ent.C
 		query.ForUpdate()
 	}
 	found, err := query.Only(ctx)
+	c.now = c.d.now() // what follows happens after what was waited for
 	if ent.IsNotFound(err) || id.Kind != "chat" {
 		return nil, fault.New(fault.NotFound, "chatId", "there is no such chat")
 	}
@@ -145,7 +146,7 @@ func (c *change) tooLate(ctx context.Context, of *ent.Chat) error {
 	if of.CompletedAt != nil {
 		return fault.New(fault.Conflict, "chatId", "the chat was completed at %s, %s had it", of.CompletedAt.Format(time.RFC3339), who)
 	}
-	last, err := c.Segment.Query().Where(segment.ChatID(of.ID)).Order(ent.Desc(segment.FieldStartedAt)).First(ctx)
+	last, err := c.Segment.Query().Where(segment.ChatID(of.ID), segment.EndedAtIsNil()).Only(ctx)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type Outgoing struct {
 	Channel  *ent.Channel
 	Person   string // the customer's id at the provider
 	Holding  bool   // the channel may not send now: the lane waits
+	Closed   bool   // the reply window has closed since the message was accepted
 }
 
 // Outgoing loads a delivery that is about to be sent.
@@ -36,9 +37,11 @@ func (d *Desk) Outgoing(ctx context.Context, id uuid.UUID) (Outgoing, error) {
 		return Outgoing{}, err
 	}
 	of := del.Edges.Message.Edges.Chat
+	to := of.Edges.Identity
 	return Outgoing{
-		Delivery: del, Channel: of.Edges.Channel, Person: of.Edges.Identity.ExternalID,
+		Delivery: del, Channel: of.Edges.Channel, Person: to.ExternalID,
 		Holding: of.Edges.Channel.State != channel.StateConnected,
+		Closed:  to.LastInboundAt == nil || to.LastInboundAt.Add(d.limits.ReplyWindow).Before(d.now()),
 	}, nil
 }
 
@@ -103,12 +106,11 @@ func (c *change) settle(ctx context.Context, del *ent.Delivery, r Result, at tim
 	if err != nil {
 		return err
 	}
-	parts, err := c.Delivery.Query().Where(delivery.MessageID(m.ID)).All(ctx)
+	of := m.Edges.Chat
+	state, last, err := c.progress(ctx, m.ID)
 	if err != nil {
 		return err
 	}
-	of := m.Edges.Chat
-	state, last := leastAdvanced(parts)
 	if m, err = m.Update().SetState(state).SetNillableProviderAt(last).AddVersion(1).Save(ctx); err != nil {
 		return err
 	}
@@ -116,8 +118,10 @@ func (c *change) settle(ctx context.Context, del *ent.Delivery, r Result, at tim
 	return nil
 }
 
-// leastAdvanced is how far a message is, and when its last part left.
-func leastAdvanced(parts []*ent.Delivery) (message.State, *time.Time) {
+// progress is how far a message is, that is its least advanced part, and when
+// its last part left.
+func (c *change) progress(ctx context.Context, id uuid.UUID) (message.State, *time.Time, error) {
+	parts, err := c.Delivery.Query().Where(delivery.MessageID(id)).All(ctx)
 	order := []delivery.State{delivery.StateFailed, delivery.StateUnconfirmed, delivery.StatePending, delivery.StateSent}
 	least, last := delivery.StateSent, (*time.Time)(nil)
 	for _, part := range parts {
@@ -128,7 +132,7 @@ func leastAdvanced(parts []*ent.Delivery) (message.State, *time.Time) {
 			last = part.ProviderAt
 		}
 	}
-	return message.State(least), last
+	return message.State(least), last, err
 }
 
 // settleEcho takes the provider's echo of one of our own deliveries, which may
@@ -157,14 +161,19 @@ func (c *change) settleEcho(ctx context.Context, channelID uuid.UUID, in Inbound
 		return false, err
 	}
 	if del.State == delivery.StateSent { // only the provider's own time of it is news
-		if err := del.Update().SetProviderAt(in.At).Exec(ctx); err != nil {
+		if err := c.Delivery.Update().Where(delivery.ID(del.ID)).SetProviderAt(in.At).Exec(ctx); err != nil {
 			return false, err
 		}
-		return true, c.Message.UpdateOneID(del.MessageID).SetProviderAt(in.At).Exec(ctx)
+		_, last, err := c.progress(ctx, del.MessageID)
+		if err != nil {
+			return false, err
+		}
+		return true, c.Message.Update().Where(message.ID(del.MessageID)).SetNillableProviderAt(last).Exec(ctx)
 	}
 	// The lane may be holding for this very echo.
 	if err := work.Wake(ctx, c.Tx, Lane(of.IdentityID), c.now); err != nil {
 		return false, err
 	}
+	c.woke = true
 	return true, c.settle(ctx, del, Result{State: delivery.StateSent, ExternalID: in.Message.ExternalID}, in.At)
 }

@@ -77,6 +77,7 @@ type change struct {
 	now    time.Time
 	events []*ent.Event
 	work   []work.Item
+	woke   bool // work that was there already may be due
 }
 
 // write runs f in a transaction, then puts its work, then, last of all, its
@@ -99,7 +100,7 @@ func (d *Desk) write(ctx context.Context, f func(*change) error) error {
 	if len(c.events) > 0 {
 		d.events.Committed()
 	}
-	if len(c.work) > 0 {
+	if len(c.work) > 0 || c.woke {
 		d.workAdded()
 	}
 	return nil

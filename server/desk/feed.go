@@ -85,20 +85,30 @@ type Feed struct {
 
 // Feed opens a stream after a cursor; nil is now.
 func (d *Desk) Feed(ctx context.Context, v Viewer, after *string, f EventFilter) (*Feed, error) {
-	feed := &Feed{desk: d, viewer: v, filter: f, position: d.events.Head()}
+	feed := &Feed{desk: d, viewer: v, filter: f}
 	if after == nil {
-		return feed, nil
+		return feed, feed.toHead(ctx)
 	}
 	position, err := d.events.Position(ctx, *after)
 	switch {
 	case errors.Is(err, eventlog.ErrUnknown):
 		feed.pending = UnknownCursor
+		return feed, feed.toHead(ctx)
 	case err != nil:
 		return nil, err
-	default:
-		feed.position = position
 	}
+	feed.position = position
 	return feed, nil
+}
+
+// toHead passes over what is there, where the viewer's rights may have changed.
+func (f *Feed) toHead(ctx context.Context) error {
+	head := f.desk.events.Head()
+	viewer, err := f.desk.Viewer(ctx, f.viewer.id())
+	if err == nil {
+		f.viewer, f.position = viewer, head
+	}
+	return err
 }
 
 // Next waits for the stream's next step. Its error is the context's, or one of
@@ -127,8 +137,8 @@ func (f *Feed) Next(ctx context.Context) (Update, error) {
 
 // Page reads what is there without waiting, looking at up to limit entries.
 func (f *Feed) Page(ctx context.Context, limit int) (Update, error) {
-	update, n, err := f.read(ctx, limit)
-	update.CaughtUp = err == nil && update.Resync == "" && n < limit
+	update, _, err := f.read(ctx, limit)
+	update.CaughtUp = err == nil && update.Resync == "" && f.position >= f.desk.events.Head()
 	update.Cursor = f.cursor()
 	return update, err
 }
@@ -141,7 +151,9 @@ func (f *Feed) read(ctx context.Context, limit int) (Update, int, error) {
 	}
 	entries, err := f.desk.events.Read(ctx, f.position, limit)
 	if errors.Is(err, eventlog.ErrTrimmed) {
-		f.position = f.desk.events.Head()
+		if err := f.toHead(ctx); err != nil {
+			return Update{}, 0, err
+		}
 		return Update{Resync: HistoryTrimmed, Cursor: f.cursor()}, 0, nil
 	}
 	if err != nil {
@@ -191,6 +203,8 @@ func (f *Feed) show(entry eventlog.Entry) (Event, bool) {
 	switch {
 	case entry.Kind == event.KindRightsChanged || !f.filter.passes(entry):
 		return e, false
+	case now && about.chat != nil && !f.viewer.in(audienceOf(about.chat)):
+		return e, false // it would be shown as it is now, when it is theirs no more; its removal follows
 	case entry.Kind == event.KindChannelUpdated && f.viewer.Role() == operator.RoleIntegrator,
 		entry.Kind == event.KindOperatorUpdated && f.viewer.Role() == operator.RoleIntegrator:
 		return e, true

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -23,8 +25,8 @@ func (c *change) once(ctx context.Context, v Viewer, mutation, key string, input
 	if key == "" {
 		return f()
 	}
-	if len(key) > 200 {
-		return uuid.Nil, fault.New(fault.Invalid, "idempotencyKey", "a key has at most 200 bytes")
+	if len(key) > 200 || strings.ContainsRune(key, 0) || !utf8.ValidString(key) {
+		return uuid.Nil, fault.New(fault.Invalid, "idempotencyKey", "a key is a text of at most 200 bytes")
 	}
 	canonical, err := json.Marshal(input)
 	if err != nil {

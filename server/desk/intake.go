@@ -165,7 +165,7 @@ func (in *intake) echoed(ctx context.Context, ev Inbound) (Outcome, error) {
 }
 
 // receipt moves the watermarks of the chats that it can speak of: the newest of
-// the identity, and one before that if something in it was still on its way.
+// the identity, and the one before that, unless an earlier receipt went past it.
 func (in *intake) receipt(ctx context.Context, ev Inbound) (Outcome, error) {
 	who := in.identities[person{in.channels[ev.Page].ID, ev.Person}]
 	if who == nil {
@@ -175,8 +175,11 @@ func (in *intake) receipt(ctx context.Context, ev Inbound) (Outcome, error) {
 	if err != nil || current == nil {
 		return Ignored, err
 	}
-	chats := []*ent.Chat{current}
-	if current.PreviousID != nil && ev.Until.Before(current.LastMessageAt) {
+	chats, mark := []*ent.Chat{current}, current.DeliveredUntil
+	if ev.Kind == Read {
+		mark = current.ReadUntil
+	}
+	if current.PreviousID != nil && mark == nil {
 		previous, err := in.load(ctx, chat.ID(*current.PreviousID))
 		if err != nil {
 			return Ignored, err

@@ -30,7 +30,7 @@ type NewOperator struct {
 // CreateOperator adds a person. Only administrators make administrators and
 // supervisors.
 func (d *Desk) CreateOperator(ctx context.Context, v Viewer, n NewOperator) (result *ent.Operator, err error) {
-	n.Name = strings.TrimSpace(n.Name)
+	n.Name = clean(n.Name)
 	if err := checkName("name", n.Name); err != nil {
 		return nil, err
 	}
@@ -84,6 +84,7 @@ func (c *change) operatorEvent(kind event.Kind, id uuid.UUID) {
 
 // SetState says whether the viewer takes chats.
 func (d *Desk) SetState(ctx context.Context, v Viewer, state operator.State, reason string) (result *ent.Operator, err error) {
+	reason = clean(reason)
 	if utf8.RuneCountInString(reason) > 200 {
 		return nil, fault.New(fault.Invalid, "reason", "a reason has at most 200 characters")
 	}
@@ -102,7 +103,7 @@ func (d *Desk) SetState(ctx context.Context, v Viewer, state operator.State, rea
 
 // CreateQueue makes a queue with members.
 func (d *Desk) CreateQueue(ctx context.Context, v Viewer, name string, members []globalid.ID, key string) (result *ent.Queue, err error) {
-	name = strings.TrimSpace(name)
+	name = clean(name)
 	if err := checkName("name", name); err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func (d *Desk) UpdateQueue(ctx context.Context, q QueueChange) (result *ent.Queu
 		}
 		name := found.Name
 		if q.Name != nil {
-			name = strings.TrimSpace(*q.Name)
+			name = clean(*q.Name)
 		}
 		if err := checkName("name", name); err != nil {
 			return err
@@ -235,8 +236,13 @@ func (c *change) operatorIDs(ctx context.Context, members []globalid.ID) ([]uuid
 	return ids, err
 }
 
+// clean is a text as both databases take it, without space around it.
+func clean(text string) string {
+	return strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "�"))
+}
+
 func checkName(field, name string) error {
-	if n := utf8.RuneCountInString(name); n == 0 || n > 200 || strings.ContainsRune(name, 0) {
+	if n := utf8.RuneCountInString(name); n == 0 || n > 200 {
 		return fault.New(fault.Invalid, field, "a name has 1 to 200 characters")
 	}
 	return nil

@@ -30,7 +30,7 @@ type ChatFilter struct {
 
 // Chats lists what the viewer may see, newest message first.
 func (d *Desk) Chats(ctx context.Context, v Viewer, p paging.Args, f ChatFilter) (paging.List[*ent.Chat], error) {
-	s, err := p.Check()
+	s, err := p.Check(paging.ByTime)
 	if err != nil {
 		return paging.List[*ent.Chat]{}, err
 	}
@@ -56,7 +56,7 @@ func (d *Desk) Chats(ctx context.Context, v Viewer, p paging.Args, f ChatFilter)
 
 // Contacts lists those with a chat that the viewer may see, newest first.
 func (d *Desk) Contacts(ctx context.Context, v Viewer, p paging.Args) (paging.List[*ent.Contact], error) {
-	s, err := p.Check()
+	s, err := p.Check(paging.ByTime)
 	if err != nil {
 		return paging.List[*ent.Contact]{}, err
 	}
@@ -82,7 +82,7 @@ func withChats(visible predicate.Chat, column string) func(*entsql.Selector) {
 
 // Channels lists, to an operator, those that feed their queues.
 func (d *Desk) Channels(ctx context.Context, v Viewer, p paging.Args) (paging.List[*ent.Channel], error) {
-	s, err := p.Check()
+	s, err := p.Check(paging.ByName)
 	if err != nil {
 		return paging.List[*ent.Channel]{}, err
 	}
@@ -99,7 +99,7 @@ func (v Viewer) visibleChannel() predicate.Channel {
 
 // Queues lists, to an operator, their own.
 func (d *Desk) Queues(ctx context.Context, v Viewer, p paging.Args) (paging.List[*ent.Queue], error) {
-	s, err := p.Check()
+	s, err := p.Check(paging.ByName)
 	if err != nil {
 		return paging.List[*ent.Queue]{}, err
 	}
@@ -116,7 +116,7 @@ func (v Viewer) visibleQueue() predicate.Queue {
 
 // Operators lists, to an operator, those who share a queue with them.
 func (d *Desk) Operators(ctx context.Context, v Viewer, p paging.Args) (paging.List[*ent.Operator], error) {
-	s, err := p.Check()
+	s, err := p.Check(paging.ByName)
 	if err != nil {
 		return paging.List[*ent.Operator]{}, err
 	}
@@ -141,7 +141,7 @@ func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (
 	if p.First == nil && p.Last == nil && p.After == nil {
 		p.Last = pointer(25)
 	}
-	s, err := p.Check()
+	s, err := p.Check(paging.ByTime)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lib/pq"
 
 	"parley/ent"
 	"parley/ent/channel"
@@ -114,16 +115,25 @@ func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string
 	for _, in := range batch {
 		byPage[in.Page] = nil
 	}
-	query := c.Channel.Query().Where(channel.ExternalIDIn(keys(byPage)...)).Order(ent.Asc(channel.FieldID))
 	if c.Postgres() {
-		query.ForShare()
+		// Locking the rows would do, but who shares a row goes before who waits to
+		// change it: while messages came without pause, no channel could be changed.
+		_, err := c.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1, page)
+			FROM (SELECT DISTINCT hashtext(p) AS page FROM unnest($2::text[]) p ORDER BY 1) pages`,
+			channelLock, pq.StringArray(keys(byPage)))
+		if err != nil {
+			return nil, err
+		}
 	}
-	found, err := query.All(ctx)
+	found, err := c.Channel.Query().Where(channel.ExternalIDIn(keys(byPage)...)).All(ctx)
 	for _, ch := range found {
 		byPage[ch.ExternalID] = ch
 	}
 	return byPage, err
 }
+
+// channelLock is the first half of the channels' advisory locks.
+const channelLock = 7_105_313
 
 // applyEach applies a batch at once if it can, else halves it until what cannot
 // be applied stands alone.
@@ -132,12 +142,16 @@ func (c *change) applyEach(ctx context.Context, channels map[string]*ent.Channel
 		return nil, nil
 	}
 	var settled []Settled
-	err := c.part(ctx, func() error {
+	apply := func() error {
 		intake := &intake{change: c, channels: channels}
 		outcomes, err := intake.apply(ctx, batch)
 		settled = outcomes
 		return err
-	})
+	}
+	err := c.part(ctx, apply)
+	if store.IsUnique(err) { // another transaction made one of the rows since we looked: look again
+		err = c.part(ctx, apply)
+	}
 	switch {
 	case err == nil:
 		return settled, nil

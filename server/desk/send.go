@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -24,7 +23,7 @@ const MaxText = 20_000
 // stored, and queued after what was accepted before it. key, if not empty,
 // makes repeating harmless.
 func (d *Desk) Send(ctx context.Context, v Viewer, id globalid.ID, text, key string) (result *ent.Message, err error) {
-	text = strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "�"))
+	text = clean(text)
 	if n := utf8.RuneCountInString(text); n == 0 || n > MaxText {
 		return nil, fault.New(fault.Invalid, "text", "a text has 1 to %d characters, not %d", MaxText, n)
 	}
@@ -59,6 +58,11 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 	}
 	if identity.LastInboundAt == nil || identity.LastInboundAt.Add(c.d.limits.ReplyWindow).Before(c.now) {
 		return nil, fault.New(fault.Refused, "chatId", "the reply window is closed: the customer has to write first")
+	}
+	if channel, err := c.Channel.Get(ctx, chat.ChannelID); err != nil {
+		return nil, err
+	} else if !channel.Active {
+		return nil, fault.New(fault.Refused, "chatId", "the channel is not active")
 	}
 	sent := c.now
 	if !sent.After(chat.LastMessageAt) { // the provider's clock may be ahead of ours
