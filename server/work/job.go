@@ -55,6 +55,7 @@ type Decision struct {
 	verdict verdict
 	at      time.Time
 	why     string
+	untried bool // of later: this claim is no attempt
 }
 
 type verdict int
@@ -74,6 +75,12 @@ func Done() Decision { return Decision{verdict: done} }
 // item for people to read and must hold no secret.
 func Later(at time.Time, why string) Decision {
 	return Decision{verdict: later, at: at, why: why}
+}
+
+// Wait is Later for an item that was not tried, because it could not be: the
+// claim does not count as an attempt.
+func Wait(at time.Time, why string) Decision {
+	return Decision{verdict: later, at: at, why: why, untried: true}
 }
 
 // Dead puts the item aside for good, or until somebody replays it; its lane

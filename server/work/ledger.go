@@ -119,6 +119,9 @@ func (r *run) keep(ctx context.Context, tx *store.Tx, a answer) (bool, error) {
 	switch a.verdict {
 	case later:
 		at, why = clean(a.at), plain(a.why)
+		if a.untried {
+			back = 1
+		}
 	case dead:
 		why = plain(a.why)
 	case unused:
