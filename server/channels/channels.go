@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,6 +43,7 @@ func New(d *desk.Desk, client *messenger.Client, box *seal.Box,
 // ConnectPage makes the page of a token a channel, or repairs the channel it is:
 // asks who the page is, subscribes it, and reads the subscription back.
 func (c *Channels) ConnectPage(ctx context.Context, token string) (*ent.Channel, error) {
+	token = strings.TrimSpace(token)
 	page, err := c.client.Me(ctx, token)
 	if err != nil {
 		return nil, refused(err)
@@ -59,7 +61,10 @@ func (c *Channels) ConnectPage(ctx context.Context, token string) (*ent.Channel,
 	if err != nil {
 		return nil, err
 	}
-	return ch, c.connected(ctx, page.ID)
+	if err := c.connected(ctx, page.ID); err != nil { // it is connected all the same, and housekeeping does this again
+		c.log.Error("cannot replay the events of a page that was connected", "channel", ch.ID, "error", err)
+	}
+	return ch, nil
 }
 
 func (c *Channels) checkSubscribed(ctx context.Context, token, page string) error {
@@ -103,15 +108,17 @@ func refused(err error) error {
 func (c *Channels) Noticed(ctx context.Context, ch *ent.Channel, class messenger.Class) error {
 	switch class {
 	case messenger.ClassToken:
-		return c.desk.SetChannelState(ctx, ch.ID, channel.StateReauthorizationRequired, class.Reason())
+		return c.desk.SetChannelState(ctx, ch, channel.StateReauthorizationRequired, class.Reason())
 	case messenger.ClassRestricted:
-		return c.desk.SetChannelState(ctx, ch.ID, channel.StateRestricted, class.Reason())
+		return c.desk.SetChannelState(ctx, ch, channel.StateRestricted, class.Reason())
 	}
 	return nil
 }
 
-// maxProfileTries: a profile is a nicety, a placeholder does.
-const maxProfileTries = 6
+const (
+	maxProfileTries = 6         // a profile is a nicety, a placeholder does
+	holdFor         = time.Hour // how long a profile waits for its channel; connecting the page releases it
+)
 
 // ReadProfile is the handler of desk.WorkProfile.
 func (c *Channels) ReadProfile(ctx context.Context, job work.Job) work.Decision {
@@ -119,17 +126,15 @@ func (c *Channels) ReadProfile(ctx context.Context, job work.Job) work.Decision 
 	if err != nil {
 		return work.Dead("not an id")
 	}
-	again := func(why error) work.Decision {
-		if job.Attempts >= maxProfileTries {
-			return work.Done()
-		}
-		return work.Later(c.now().Add(work.Backoff(job.Attempts, rand.Float64)), why.Error())
-	}
 	identity, err := c.desk.Unprofiled(ctx, id)
 	if err != nil {
-		return again(err)
+		return c.again(job, err)
 	}
-	token, err := c.Token(identity.Edges.Channel)
+	ch := identity.Edges.Channel
+	if ch.State != channel.StateConnected {
+		return work.Wait(c.now().Add(holdFor), "the channel is "+string(ch.State))
+	}
+	token, err := c.Token(ch)
 	if err != nil {
 		return work.Dead(err.Error())
 	}
@@ -137,16 +142,34 @@ func (c *Channels) ReadProfile(ctx context.Context, job work.Job) work.Decision 
 	switch class := messenger.ClassOf(err); class {
 	case "":
 	case messenger.ClassTransient, messenger.ClassRateLimited, messenger.ClassUnconfirmed:
-		return again(err)
-	default:
-		if err := c.Noticed(ctx, identity.Edges.Channel, class); err != nil {
-			return again(err)
+		return c.again(job, err)
+	case messenger.ClassToken, messenger.ClassRestricted:
+		if err := c.Noticed(ctx, ch, class); err != nil {
+			return c.again(job, err)
 		}
+		return work.Wait(c.now().Add(holdFor), class.Reason())
+	default: // they do not let us know
 		return work.Done()
 	}
-	err = c.desk.SetProfile(ctx, identity, desk.Profile{Name: profile.Name, PictureURL: profile.PictureURL, Locale: profile.Locale})
-	if err != nil {
-		return again(err)
+	told := desk.Profile{Name: profile.Name, PictureURL: profile.PictureURL, Locale: profile.Locale}
+	if told == (desk.Profile{}) {
+		return work.Done()
+	}
+	if err := c.desk.SetProfile(ctx, identity, told); err != nil {
+		return c.again(job, err)
 	}
 	return work.Done()
+}
+
+// again tries a profile a few times more, not before the provider wants it.
+func (c *Channels) again(job work.Job, why error) work.Decision {
+	if job.Attempts >= maxProfileTries {
+		return work.Done()
+	}
+	pause := work.Backoff(job.Attempts, rand.Float64)
+	var e *messenger.Error
+	if errors.As(why, &e) {
+		pause = max(pause, e.RetryAfter)
+	}
+	return work.Later(c.now().Add(pause), why.Error())
 }

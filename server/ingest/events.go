@@ -16,7 +16,7 @@ const Kind = "webhookevent"
 
 // Events lists stored events, newest first.
 func (in *Inbox) Events(ctx context.Context, p paging.Args, state *webhookevent.State) (paging.List[*ent.WebhookEvent], error) {
-	s, err := p.Check()
+	s, err := p.Check(paging.ByNumber)
 	if err != nil {
 		return paging.List[*ent.WebhookEvent]{}, err
 	}
@@ -42,7 +42,10 @@ func (in *Inbox) Replay(ctx context.Context, id globalid.ID) (result *ent.Webhoo
 		if result.State == webhookevent.StatePending || result.State == webhookevent.StateApplied {
 			return fault.New(fault.Conflict, "id", "the event is %s", result.State)
 		}
-		result, err = result.Update().SetState(webhookevent.StatePending).Save(ctx)
+		result, err = result.Update().Where(webhookevent.StateEQ(result.State)).SetState(webhookevent.StatePending).Save(ctx)
+		if ent.IsNotFound(err) { // somebody else was first
+			return fault.New(fault.Conflict, "id", "the event was replayed just now")
+		}
 		return err
 	})
 	if err == nil {

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"parley/ent/webhookevent"
 	"parley/server/desk"
 	"parley/server/messenger"
 	"parley/server/store"
@@ -18,11 +19,13 @@ import (
 
 const (
 	maxBody   = 16 << 20         // a legal batch of 1,000 texts is well over a mebibyte
-	budget    = 192 << 20        // bytes of bodies in flight
-	maxLag    = time.Second / 2  // of the oldest unapplied event, before new ones are refused
+	budget    = 192 << 20        // bytes of bodies in flight; their rows take about as much again
 	bodyTime  = 30 * time.Second // to send a body in
+	storeTime = 5 * time.Second  // for one statement: after that the provider has given up waiting
+	applyTime = 30 * time.Second // for one batch: a connection that died without a word must not hold a worker
 	shards    = 64
 	groupRows = 2000 // rows stored by one statement
+	longestID = 250  // of a page; no provider has longer ones, and no index takes any length
 )
 
 // Options are what an Inbox needs to know.
@@ -38,10 +41,11 @@ type Inbox struct {
 	store *store.Store
 	desk  *desk.Desk
 
-	bytes  *semaphore.Weighted
-	posts  chan post
-	stored chan struct{}  // there may be something to apply
-	oldest []atomic.Int64 // per worker: arrival, in Unix milliseconds, of the oldest event it saw unapplied; 0 is none
+	bytes   *semaphore.Weighted
+	posts   chan post
+	stored  chan struct{} // there may be something to apply
+	backlog backlog
+	workers int
 }
 
 // New makes an Inbox; Run must follow.
@@ -49,12 +53,11 @@ func New(s *store.Store, d *desk.Desk, o Options) *Inbox {
 	in := &Inbox{
 		Options: o, store: s, desk: d,
 		bytes: semaphore.NewWeighted(budget), posts: make(chan post, 256), stored: make(chan struct{}, 1),
+		workers: 1, backlog: backlog{looked: time.Now()},
 	}
-	workers := 1
 	if s.Postgres() {
-		workers = 3
+		in.workers = 3
 	}
-	in.oldest = make([]atomic.Int64, workers)
 	return in
 }
 
@@ -62,11 +65,10 @@ func New(s *store.Store, d *desk.Desk, o Options) *Inbox {
 // applied is, after the next start.
 func (in *Inbox) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	for range len(in.oldest) {
+	all.Go(func() { in.watchBacklog(ctx) })
+	for range in.workers {
 		all.Go(func() { in.storePosts(ctx) })
-	}
-	for i := range in.oldest {
-		all.Go(func() { in.applyStored(ctx, i) })
+		all.Go(func() { in.applyStored(ctx) })
 	}
 	all.Wait()
 }
@@ -91,6 +93,9 @@ func rowsOf(body []byte) []row {
 	for i, item := range items {
 		hash := fnv.New32a()
 		_, _ = hash.Write([]byte(item.Page + "\x00" + item.Person))
+		if len(item.Page) > longestID { // it is in the body, where it hurts nobody
+			item.Page = ""
+		}
 		rows[i] = row{int16(hash.Sum32() % shards), item.Page, item.Body}
 	}
 	return rows
@@ -149,30 +154,13 @@ func (in *Inbox) wake() {
 	}
 }
 
-// lagging says that the oldest unapplied event is older than new ones may make
-// it.
-func (in *Inbox) lagging() bool {
-	now := in.Now().UnixMilli()
-	for i := range in.oldest {
-		if since := in.oldest[i].Load(); since != 0 && now-since > maxLag.Milliseconds() {
-			return true
-		}
-	}
-	return false
-}
-
 // applyStored has the desk apply stored events, batch after batch.
-func (in *Inbox) applyStored(ctx context.Context, worker int) {
+func (in *Inbox) applyStored(ctx context.Context) {
 	const poll = 200 * time.Millisecond
 	for ctx.Err() == nil {
-		n, err := in.desk.Receive(ctx, func(ctx context.Context, tx *store.Tx) ([]desk.Inbound, error) {
-			return in.claim(ctx, tx, worker)
-		}, settle)
+		n, err := in.applyBatch(ctx)
 		if err != nil && ctx.Err() == nil {
 			in.Log.Error("cannot apply webhook events, will try again", "error", err)
-		}
-		if n == 0 && err == nil {
-			in.oldest[worker].Store(0)
 		}
 		if n > 0 && err == nil {
 			in.wake() // another worker may find more
@@ -186,18 +174,32 @@ func (in *Inbox) applyStored(ctx context.Context, worker int) {
 	}
 }
 
-// Housekeeping keeps the table small: applied events go after a day, ignored
-// and unrouted ones after a while, parked ones never. Unrouted events whose page
-// was connected meanwhile go on their way.
+func (in *Inbox) applyBatch(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, applyTime)
+	defer cancel()
+	return in.desk.Receive(ctx, claim, settle)
+}
+
+// kept is how long events stay that are done with; parked ones stay for ever.
+var kept = []struct {
+	state webhookevent.State
+	age   time.Duration
+}{
+	{webhookevent.StateApplied, 24 * time.Hour},
+	{webhookevent.StateIgnored, 30 * 24 * time.Hour},
+	{webhookevent.StateUnrouted, 7 * 24 * time.Hour},
+}
+
+// Housekeeping keeps the table small, and sends unrouted events on their way
+// whose page was connected while they were being looked at.
 func (in *Inbox) Housekeeping(ctx context.Context) error {
-	now := in.Now()
-	err := in.store.InTx(ctx, func(tx *store.Tx) error {
-		for state, age := range map[string]time.Duration{"APPLIED": 24 * time.Hour, "IGNORED": 30 * 24 * time.Hour, "UNROUTED": 7 * 24 * time.Hour} {
-			_, err := tx.Exec(ctx, "DELETE FROM webhook_events WHERE state = $1 AND received_at < $2", state, now.Add(-age).UTC())
-			if err != nil {
-				return err
-			}
+	now := in.Now().UTC()
+	for _, k := range kept {
+		if err := in.purge(ctx, k.state, now.Add(-k.age)); err != nil {
+			return fmt.Errorf("purge webhook events: %w", err)
 		}
+	}
+	err := in.store.InTx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM webhook_events WHERE state = 'UNROUTED' AND id <= (
 			SELECT id FROM webhook_events WHERE state = 'UNROUTED' ORDER BY id DESC LIMIT 1 OFFSET $1)`, maxUnrouted)
 		if err != nil {
@@ -208,11 +210,36 @@ func (in *Inbox) Housekeeping(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("webhook events: %w", err)
+		return fmt.Errorf("route webhook events: %w", err)
 	}
 	in.wake()
 	return nil
 }
 
-// maxUnrouted bounds what a page that nobody connects can fill.
-const maxUnrouted = 10_000
+// purge deletes events of a state that came before a time, in portions so that
+// nothing waits long for it. Ids rise with the time, so that it reads no more
+// than it deletes.
+func (in *Inbox) purge(ctx context.Context, state webhookevent.State, before time.Time) error {
+	for n := int64(purgeRows); n == purgeRows; {
+		err := in.store.InTx(ctx, func(tx *store.Tx) error {
+			result, err := tx.Exec(ctx, `DELETE FROM webhook_events WHERE id IN (
+				SELECT id FROM webhook_events WHERE state = $1 AND id < COALESCE((
+					SELECT id FROM webhook_events WHERE state = $1 AND received_at >= $2 ORDER BY id LIMIT 1), $3)
+				ORDER BY id LIMIT $4)`, string(state), before, int64(math.MaxInt64), purgeRows)
+			if err != nil {
+				return err
+			}
+			n, err = result.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	maxUnrouted = 10_000 // bounds what a page that nobody connects can fill
+	purgeRows   = 5000
+)

@@ -17,6 +17,8 @@ import (
 // insert stores a group of posts by one statement, or, in SQLite, where a
 // statement is a function call, by one prepared statement.
 func (in *Inbox) insert(ctx context.Context, group []post) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	return in.store.InTx(ctx, func(tx *store.Tx) error {
 		if tx.Postgres() {
 			return insertPostgres(ctx, tx, group)
@@ -64,15 +66,17 @@ const batch = 300
 
 // claim locks shards that have something to apply, those that wait longest
 // first, and loads their oldest events. Taking some and not all leaves the
-// others to other workers. SQLite has one worker, which needs no locks.
-func (in *Inbox) claim(ctx context.Context, tx *store.Tx, worker int) ([]desk.Inbound, error) {
+// others to other workers; those that others have are passed over before the
+// limit counts, or they would hide the rest. SQLite has one worker, which needs
+// no locks.
+func claim(ctx context.Context, tx *store.Tx) ([]desk.Inbound, error) {
 	if !tx.Postgres() {
-		return in.load(ctx, tx, worker, `SELECT id, received_at, body FROM webhook_events
+		return load(ctx, tx, `SELECT id, received_at, body FROM webhook_events
 			WHERE state = 'PENDING' ORDER BY id LIMIT $1`, batch)
 	}
 	locked, err := tx.Query(ctx, `WITH waiting AS MATERIALIZED (
-			SELECT shard FROM webhook_events WHERE state = 'PENDING' GROUP BY shard ORDER BY min(id) LIMIT 24)
-		SELECT shard FROM waiting WHERE pg_try_advisory_xact_lock($1, shard)`, shardLock)
+			SELECT shard FROM webhook_events WHERE state = 'PENDING' GROUP BY shard ORDER BY min(id))
+		SELECT shard FROM waiting WHERE pg_try_advisory_xact_lock($1, shard) LIMIT 24`, shardLock)
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +84,15 @@ func (in *Inbox) claim(ctx context.Context, tx *store.Tx, worker int) ([]desk.In
 	if err != nil || len(mine) == 0 {
 		return nil, err
 	}
-	return in.load(ctx, tx, worker, `SELECT id, received_at, body FROM webhook_events
+	// A statement of its own: it sees what the last holder of a lock committed.
+	return load(ctx, tx, `SELECT id, received_at, body FROM webhook_events
 		WHERE state = 'PENDING' AND shard = ANY($2) ORDER BY id LIMIT $1`, batch, pq.Array(mine))
 }
 
 // shardLock is the first half of the shards' advisory locks.
 const shardLock = 7_105_312
 
-func (in *Inbox) load(ctx context.Context, tx *store.Tx, worker int, query string, args ...any) ([]desk.Inbound, error) {
+func load(ctx context.Context, tx *store.Tx, query string, args ...any) ([]desk.Inbound, error) {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -100,9 +105,6 @@ func (in *Inbox) load(ctx context.Context, tx *store.Tx, worker int, query strin
 		var body []byte
 		if err := rows.Scan(&id, &at, &body); err != nil {
 			return nil, err
-		}
-		if len(events) == 0 {
-			in.oldest[worker].Store(at.UnixMilli())
 		}
 		events = append(events, inbound(id, at, body))
 	}

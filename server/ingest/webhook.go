@@ -45,35 +45,41 @@ func (in *Inbox) receive(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	size := r.ContentLength
-	if size > maxBody {
+	if r.ContentLength > maxBody {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	if size < 0 { // not said: it may be anything up to the limit
-		size = maxBody
-	}
-	if in.lagging() || !in.bytes.TryAcquire(size) {
+	if !in.backlog.admit(0, in.Now()) { // before the work of reading it
 		overloaded(w)
 		return
 	}
-	defer in.bytes.Release(size)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
-			return
-		}
+	body, held, err := in.read(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
+	defer in.bytes.Release(held)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, errBudget):
+		overloaded(w)
+	case err != nil:
 		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	if !messenger.Verify(in.AppSecret, r.Header.Get("X-Hub-Signature-256"), body) {
+	case !messenger.Verify(in.AppSecret, r.Header.Get("X-Hub-Signature-256"), body):
 		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		in.accept(w, r, rowsOf(body))
+	}
+}
+
+// accept stores and answers.
+func (in *Inbox) accept(w http.ResponseWriter, r *http.Request, rows []row) {
+	if !in.backlog.admit(len(rows), in.Now()) {
+		overloaded(w)
 		return
 	}
-	if err := in.put(r.Context(), rowsOf(body)); err != nil {
+	err := in.put(r.Context(), rows)
+	in.backlog.leave(len(rows), err == nil)
+	if err != nil {
 		if r.Context().Err() == nil {
 			in.Log.Error("cannot store webhook events", "error", err)
 		}
@@ -81,6 +87,35 @@ func (in *Inbox) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, "EVENT_RECEIVED")
+}
+
+var errBudget = errors.New("too many bytes are in flight")
+
+// read takes a body in. The budget is charged for the room that the body takes
+// as it grows, not for what its sender says it will send: whoever sends slowly,
+// or does not say, keeps nobody else out.
+func (in *Inbox) read(from io.Reader, said int64) (body []byte, held int64, err error) {
+	const most = 64 << 10 // at first; one byte more than was said finds the end without growing
+	if said < 0 {
+		said = 4 << 10
+	}
+	for room := min(said+1, most); ; room = min(2*room, maxBody+1) {
+		if !in.bytes.TryAcquire(room - held) {
+			return nil, held, errBudget
+		}
+		held = room
+		body = append(make([]byte, 0, room), body...)
+		for len(body) < cap(body) {
+			n, err := from.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			if err == io.EOF {
+				return body, held, nil
+			}
+			if err != nil {
+				return nil, held, err
+			}
+		}
+	}
 }
 
 func overloaded(w http.ResponseWriter) {

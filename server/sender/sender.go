@@ -30,7 +30,7 @@ import (
 const (
 	echoWait  = 30 * time.Second // how long a lane waits for the echo of an unconfirmed send
 	holdFor   = 5 * time.Minute  // how long a lane rests while its channel may not send
-	maxTries  = 12               // of a send that fails for passing reasons: about an hour
+	maxTries  = 12               // of a send that fails for passing reasons: about an hour; waiting is no try
 	retryTick = 200 * time.Millisecond
 )
 
@@ -47,6 +47,9 @@ type Sender struct {
 func New(d *desk.Desk, c *channels.Channels, client *messenger.Client, now func() time.Time, log *slog.Logger) *Sender {
 	return &Sender{desk: d, channels: c, client: client, now: now, log: log}
 }
+
+// windowClosed is what Facebook would answer.
+const windowClosed = "10/2018278"
 
 // Send is the handler of desk.WorkSend.
 func (s *Sender) Send(ctx context.Context, job work.Job) work.Decision {
@@ -65,11 +68,16 @@ func (s *Sender) Send(ctx context.Context, job work.Job) work.Decision {
 	case job.Lapsed:
 		return s.unconfirmed(ctx, job, out, "interrupted")
 	case out.Holding:
-		return work.Later(s.now().Add(holdFor), "the channel is "+string(out.Channel.State))
+		return work.Wait(s.now().Add(holdFor), "the channel is "+string(out.Channel.State))
+	case out.Closed: // while the lane was held: known here, so Facebook is not asked
+		return s.record(ctx, job, out, desk.Result{
+			State: delivery.StateFailed, ErrorCode: windowClosed, Reason: messenger.ClassWindowClosed.Reason(),
+		})
 	}
 	token, err := s.channels.Token(out.Channel)
-	if err != nil {
-		return work.Dead(err.Error())
+	if err != nil { // as good as dead: the page has to be connected again
+		s.log.Error("cannot send", "delivery", out.Delivery.ID, "error", err)
+		return s.hold(ctx, job, out, messenger.ClassToken)
 	}
 	answer, err := s.client.SendText(ctx, token, messenger.SendText{
 		PageID: out.Channel.ExternalID, PSID: out.Person, Text: out.Delivery.Text,
@@ -92,13 +100,8 @@ func (s *Sender) failed(ctx context.Context, job work.Job, out desk.Outgoing, er
 		if job.Attempts < maxTries {
 			return s.later(job, err)
 		}
-	case messenger.ClassToken, messenger.ClassRestricted:
-		if err := s.channels.Noticed(ctx, out.Channel, class); err != nil {
-			return s.later(job, err)
-		}
-		return work.Later(s.now().Add(holdFor), class.Reason())
-	case messenger.ClassNotOwner:
-		return work.Later(s.now().Add(holdFor), class.Reason())
+	case messenger.ClassToken, messenger.ClassRestricted, messenger.ClassNotOwner:
+		return s.hold(ctx, job, out, class)
 	}
 	return s.record(ctx, job, out, desk.Result{
 		State: delivery.StateFailed, ErrorCode: codeOf(err), Reason: class.Reason(),
@@ -106,39 +109,52 @@ func (s *Sender) failed(ctx context.Context, job work.Job, out desk.Outgoing, er
 	})
 }
 
+// hold keeps the lane until the channel may send again, and looks now and then
+// whether it may.
+func (s *Sender) hold(ctx context.Context, job work.Job, out desk.Outgoing, class messenger.Class) work.Decision {
+	if err := s.channels.Noticed(ctx, out.Channel, class); err != nil {
+		return s.later(job, err)
+	}
+	return work.Wait(s.now().Add(holdFor), class.Reason())
+}
+
 // unconfirmed marks the delivery and keeps the lane until its echo settles it,
 // or nobody can say any more.
 func (s *Sender) unconfirmed(ctx context.Context, job work.Job, out desk.Outgoing, why string) work.Decision {
 	result := desk.Result{State: delivery.StateUnconfirmed, Reason: messenger.ClassUnconfirmed.Reason()}
-	if !s.insist(ctx, out, func() error { return s.desk.Settle(ctx, out.Delivery.ID, result, nothingElse) }) {
-		return work.Decision{}
+	if s.insist(ctx, out, func() error { return s.desk.Settle(ctx, out.Delivery.ID, result, nothingElse) }) != nil {
+		return work.Decision{} // whatever happened may have happened: the next claim is told that this one lapsed
 	}
 	return work.Later(s.now().Add(echoWait), why)
 }
 
 // record settles the delivery and ends the job in one transaction.
 func (s *Sender) record(ctx context.Context, job work.Job, out desk.Outgoing, r desk.Result) work.Decision {
-	if !s.insist(ctx, out, func() error { return s.desk.Settle(ctx, out.Delivery.ID, r, job.Finish) }) {
-		return work.Decision{} // whatever happened may have happened: the next claim is told that this one lapsed
+	err := s.insist(ctx, out, func() error { return s.desk.Settle(ctx, out.Delivery.ID, r, job.Finish) })
+	switch {
+	case err == nil:
+		return work.Done()
+	case ctx.Err() != nil || errors.Is(err, work.ErrLeaseLost):
+		return work.Decision{} // as above
 	}
-	return work.Done()
+	return s.unconfirmed(ctx, job, out, "it cannot be recorded what became of it")
 }
 
-// insist runs f until it succeeds or the lease is over: what went out must be
-// written down.
-func (s *Sender) insist(ctx context.Context, out desk.Outgoing, f func() error) bool {
+// insist runs f until it succeeds, cannot, or the lease is over: what went out
+// must be written down.
+func (s *Sender) insist(ctx context.Context, out desk.Outgoing, f func() error) error {
 	for {
 		err := f()
 		if err == nil {
-			return true
+			return nil
 		}
 		s.log.Error("cannot record a send", "delivery", out.Delivery.ID, "error", err)
-		if errors.Is(err, work.ErrLeaseLost) {
-			return false
+		if !store.IsTransient(err) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return err
 		case <-time.After(retryTick):
 		}
 	}

@@ -1,0 +1,98 @@
+package ingest
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	maxLag     = time.Second / 2        // of the oldest unapplied event, before new ones are refused
+	maxWaiting = 1000                   // unapplied events, before new ones are refused: half a second's work of a slow database
+	lookEvery  = 100 * time.Millisecond // the database is asked how far behind it is
+	blindFor   = 2 * time.Second        // without an answer, before new ones are refused
+)
+
+// backlog is how far applying is behind, over all replicas. The database says
+// so and no worker does, because a worker may be stuck, and the events may be
+// another replica's to apply. Age alone would say it too late: a burst that
+// takes five seconds to apply is young when it comes. So events count as well,
+// and those that this replica takes in count from the moment it does.
+type backlog struct {
+	mu      sync.Mutex
+	looked  time.Time // when the database last answered, by this process's clock
+	oldest  time.Time // arrival of the oldest unapplied event; zero is none
+	waiting int       // unapplied events then
+	stored  int       // stored here since the database was asked
+	storing int       // being stored here
+}
+
+// admit says whether n more events may come; leave must follow if so.
+func (b *backlog) admit(n int, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Since(b.looked) > blindFor || b.waiting+b.stored+b.storing >= maxWaiting ||
+		!b.oldest.IsZero() && now.Sub(b.oldest) > maxLag {
+		return false
+	}
+	b.storing += n
+	return true
+}
+
+// leave ends an admission: the events are stored, or are not and come again.
+func (b *backlog) leave(n int, stored bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.storing -= n
+	if stored {
+		b.stored += n
+	}
+}
+
+// watchBacklog asks the database again and again.
+func (in *Inbox) watchBacklog(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if err := in.look(ctx); err != nil && ctx.Err() == nil {
+			in.Log.Error("cannot see how many webhook events wait", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (in *Inbox) look(ctx context.Context) error {
+	b := &in.backlog
+	b.mu.Lock()
+	before := b.stored
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, blindFor)
+	defer cancel()
+	// No more are counted than it takes to refuse.
+	rows, err := in.store.Query(ctx, `SELECT received_at, (SELECT count(*) FROM (
+			SELECT 1 FROM webhook_events WHERE state = 'PENDING' LIMIT $1) few)
+		FROM webhook_events WHERE state = 'PENDING' ORDER BY id LIMIT 1`, maxWaiting)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var oldest time.Time
+	var waiting int
+	if rows.Next() {
+		if err := rows.Scan(&oldest, &waiting); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looked, b.oldest, b.waiting = time.Now(), oldest, waiting
+	b.stored -= before // the others may have been stored after the database looked
+	return nil
+}
