@@ -15,7 +15,7 @@ import (
 )
 
 func (r *channelResolver) Queue(ctx context.Context, obj *ent.Channel) (*ent.Queue, error) {
-	return get(ctx, load(ctx).queue, obj.Edges.Queue, obj.QueueID)
+	return get(ctx, &load(ctx).queue, obj.Edges.Queue, obj.QueueID)
 }
 
 func (r *channelResolver) Language(ctx context.Context, obj *ent.Channel) (*string, error) {
@@ -37,7 +37,7 @@ func (r *mutationResolver) UpdateChannel(ctx context.Context, input model.Update
 }
 
 func (r *queryResolver) Channels(ctx context.Context, first *int, after *string) (*model.ChannelConnection, error) {
-	return channelConnection(r.Desk.Channels(ctx, viewer(ctx), forward(first, after)))
+	return channelConnection(seen(load(ctx).sawChannel)(r.Desk.Channels(ctx, viewer(ctx), forward(first, after))))
 }
 
 func (r *Resolver) Channel() generated.ChannelResolver { return &channelResolver{r} }

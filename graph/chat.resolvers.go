@@ -14,31 +14,31 @@ import (
 )
 
 func (r *chatResolver) Channel(ctx context.Context, obj *ent.Chat) (*ent.Channel, error) {
-	return get(ctx, load(ctx).channel, obj.Edges.Channel, &obj.ChannelID)
+	return get(ctx, &load(ctx).channel, obj.Edges.Channel, &obj.ChannelID)
 }
 
 func (r *chatResolver) Queue(ctx context.Context, obj *ent.Chat) (*ent.Queue, error) {
-	return get(ctx, load(ctx).queue, obj.Edges.Queue, obj.QueueID)
+	return get(ctx, &load(ctx).queue, obj.Edges.Queue, obj.QueueID)
 }
 
 func (r *chatResolver) Operator(ctx context.Context, obj *ent.Chat) (*ent.Operator, error) {
-	return get(ctx, load(ctx).operator, obj.Edges.Operator, obj.OperatorID)
+	return get(ctx, &load(ctx).operator, obj.Edges.Operator, obj.OperatorID)
 }
 
 func (r *chatResolver) Contact(ctx context.Context, obj *ent.Chat) (*ent.Contact, error) {
-	return get(ctx, load(ctx).contact, obj.Edges.Contact, &obj.ContactID)
+	return get(ctx, &load(ctx).contact, obj.Edges.Contact, &obj.ContactID)
 }
 
 func (r *chatResolver) Messages(ctx context.Context, obj *ent.Chat, first *int, last *int, before *string, after *string) (*model.MessageConnection, error) {
-	return messageConnection(list(load(ctx).messages.Load(ctx, messagesKey(obj.ID, first, last, before, after))()))
+	return messageConnection(list(load(ctx).messages.get(ctx, messagesKey(obj.ID, first, last, before, after))))
 }
 
 func (r *chatResolver) LastMessage(ctx context.Context, obj *ent.Chat) (*ent.Message, error) {
-	return get(ctx, load(ctx).message, nil, obj.LastMessageID)
+	return get(ctx, &load(ctx).message, nil, obj.LastMessageID)
 }
 
 func (r *chatResolver) UnreadCount(ctx context.Context, obj *ent.Chat) (int, error) {
-	return load(ctx).unread.Load(ctx, obj)()
+	return load(ctx).unread.get(ctx, obj)
 }
 
 func (r *chatResolver) Receipts(ctx context.Context, obj *ent.Chat) (*model.Receipts, error) {
@@ -46,7 +46,7 @@ func (r *chatResolver) Receipts(ctx context.Context, obj *ent.Chat) (*model.Rece
 }
 
 func (r *chatResolver) Previous(ctx context.Context, obj *ent.Chat) (*ent.Chat, error) {
-	return get(ctx, load(ctx).visible, nil, obj.PreviousID)
+	return get(ctx, &load(ctx).visible, nil, obj.PreviousID)
 }
 
 func (r *mutationResolver) AcceptChat(ctx context.Context, input model.AcceptChatInput) (*model.AcceptChatPayload, error) {
@@ -68,7 +68,7 @@ func (r *mutationResolver) MarkChatRead(ctx context.Context, input model.MarkCha
 }
 
 func (r *queryResolver) Chats(ctx context.Context, first *int, after *string, filter *model.ChatFilter) (*model.ChatConnection, error) {
-	return chatConnection(r.Desk.Chats(ctx, viewer(ctx), forward(first, after), chatFilter(filter)))
+	return chatConnection(seen(load(ctx).sawChat)(r.Desk.Chats(ctx, viewer(ctx), forward(first, after), chatFilter(filter))))
 }
 
 func (r *Resolver) Chat() generated.ChatResolver { return &chatResolver{r} }

@@ -20,6 +20,17 @@ func info[T any](l paging.List[T]) *model.PageInfo {
 	return p
 }
 
+// seen has the elements of a list looked into before each of them is asked for
+// more.
+func seen[T any](saw func(T) uuid.UUID) func(paging.List[T], error) (paging.List[T], error) {
+	return func(l paging.List[T], err error) (paging.List[T], error) {
+		for _, node := range l.Nodes {
+			saw(node)
+		}
+		return l, err
+	}
+}
+
 // edges pairs each element with its cursor.
 func edges[T, E any](l paging.List[T], edge func(string, T) E) []E {
 	list := make([]E, len(l.Nodes))
@@ -82,30 +93,36 @@ type messagesOf struct {
 type messagePage = paging.List[*ent.Message]
 
 func messagesKey(chat uuid.UUID, first, last *int, before, after *string) messagesOf {
-	return messagesOf{chat, value(first), value(last), value(after), value(before)}
+	return messagesOf{chat, size(first), size(last), value(after), value(before)}
 }
 
-func (r *Resolver) messagePages(ctx context.Context, keys []messagesOf) (map[messagesOf]*messagePage, error) {
+// size keeps a page of none, which is refused, from passing for one not given.
+func size(n *int) int {
+	if n != nil && *n == 0 {
+		return -1
+	}
+	return value(n)
+}
+
+// messagePages reads the same page of several chats.
+func (r *Resolver) messagePages(ctx context.Context, l *loaders, keys []messagesOf) (map[messagesOf]*messagePage, error) {
+	chats := make([]uuid.UUID, len(keys))
+	for i, key := range keys {
+		chats[i] = key.chat
+	}
+	key := keys[0]
+	found, err := r.Desk.Messages(ctx, chats, paging.Args{
+		First: given(key.first), Last: given(key.last), After: given(key.after), Before: given(key.before),
+	})
 	pages := make(map[messagesOf]*messagePage, len(keys))
-	byPaging := map[messagesOf][]uuid.UUID{}
-	for _, key := range keys {
-		chat := key.chat
-		key.chat = uuid.Nil
-		byPaging[key] = append(byPaging[key], chat)
-	}
-	for key, chats := range byPaging {
-		found, err := r.Desk.Messages(ctx, chats, paging.Args{
-			First: given(key.first), Last: given(key.last), After: given(key.after), Before: given(key.before),
-		})
-		if err != nil {
-			return nil, err
-		}
-		for chat, page := range found {
-			key.chat = chat
-			pages[key] = &page
+	for chat, page := range found {
+		key.chat = chat
+		pages[key] = &page
+		for _, m := range page.Nodes {
+			l.sawMessage(m)
 		}
 	}
-	return pages, nil
+	return pages, err
 }
 
 func value[T any](p *T) T {

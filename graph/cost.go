@@ -13,7 +13,9 @@ func costs() generated.ComplexityRoot {
 	list := func(child int, first *int, _ *string) int { return pageCost(child, first) }
 	c.Query.Channels, c.Query.Queues, c.Query.Operators, c.Query.Contacts = list, list, list, list
 	c.Query.Chats = func(child int, first *int, _ *string, _ *model.ChatFilter) int { return pageCost(child, first) }
-	c.Query.Events = func(child int, _ *string, first *int, _ *model.ChatEventFilter) int { return pageCost(child, first) }
+	c.Query.Events = func(child int, _ *string, first *int, _ *model.ChatEventFilter) int {
+		return pageCost(child, pointer(eventCount(first)))
+	}
 	c.Query.WebhookEvents = func(child int, first *int, _ *string, _ *webhookevent.State) int { return pageCost(child, first) }
 	c.Query.Nodes = func(child int, ids []*globalid.ID) int { return 1 + child*len(ids) }
 	c.Chat.Messages = func(child int, first, last *int, _, _ *string) int {

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -35,38 +36,48 @@ func (r *Resolver) Present(ctx context.Context, err error) *gqlerror.Error {
 	var f *fault.Error
 	switch {
 	case errors.As(err, &f):
-		shown = at(ctx, f.Message)
-		shown.Extensions = map[string]any{"code": string(f.Code)}
-	case errors.As(err, &shown) && shown.Unwrap() == nil: // the parser's, or the validator's
-		if shown.Extensions["code"] == nil {
-			shown.Extensions = map[string]any{"code": "BAD_REQUEST"}
-		}
+		shown = at(ctx, string(f.Code), f.Message)
+	case !errors.As(err, &shown):
+		shown = at(ctx, internal, "internal error")
+	case shown.Unwrap() == nil && shown.Extensions["code"] != nil: // the parser's, the validator's, or a limit's
+	case inArguments(ctx):
+		shown = at(ctx, badRequest, shown.Message)
 	default:
-		shown = at(ctx, "internal error")
-		shown.Extensions = map[string]any{"code": "INTERNAL"}
+		shown = at(ctx, internal, "internal error")
 	}
 	id := requestID(ctx)
 	shown.Extensions["requestId"] = id
-	if shown.Extensions["code"] == "INTERNAL" && ctx.Err() == nil {
+	if shown.Extensions["code"] == internal && ctx.Err() == nil {
 		r.Log.Error("request failed", "requestId", id, "path", shown.Path.String(), "error", err)
 	}
 	return shown
 }
 
-func at(ctx context.Context, message string) *gqlerror.Error {
-	return &gqlerror.Error{Message: message, Path: graphql.GetPath(ctx)}
+// Codes of errors that are no faults.
+const (
+	internal   = "INTERNAL"
+	badRequest = "BAD_REQUEST"
+)
+
+func at(ctx context.Context, code, message string) *gqlerror.Error {
+	return &gqlerror.Error{Message: message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": code}}
 }
 
-// Recover keeps a panic in a resolver from ending the process.
-func (r *Resolver) Recover(_ context.Context, value any) error {
-	return &panicked{value}
+// inArguments says that the error is of reading a field's arguments, such as an
+// id that is none: they are there only once they were read.
+func inArguments(ctx context.Context) bool {
+	fc := graphql.GetFieldContext(ctx)
+	return fc != nil && fc.Field.Field != nil && len(fc.Field.Definition.Arguments) > 0 && fc.Args == nil
 }
 
-type panicked struct{ value any }
+// Recover keeps a panic in a resolver from ending the process. What it was is
+// for the log alone.
+func (r *Resolver) Recover(ctx context.Context, value any) error {
+	r.Log.Error("panic in a resolver", "requestId", requestID(ctx), "panic", value, "stack", string(debug.Stack()))
+	return errPanic
+}
 
-func (p *panicked) Error() string { return "panic in a resolver" }
-
-func listOf(e *gqlerror.Error) gqlerror.List { return gqlerror.List{e} }
+var errPanic = errors.New("panic in a resolver, see the entry before")
 
 type requestKey struct{}
 

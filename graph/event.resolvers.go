@@ -8,9 +8,14 @@ package graph
 import (
 	"context"
 
+	"parley/graph/generated"
 	"parley/graph/model"
 	"parley/server/globalid"
 )
+
+func (r *chatEventBatchResolver) Events(ctx context.Context, obj *model.ChatEventBatch) ([]model.ChatEvent, error) {
+	return load(ctx).sawEvents(obj.Events), nil
+}
 
 func (r *queryResolver) EventCursor(ctx context.Context) (string, error) {
 	return startCursor(ctx), nil
@@ -27,3 +32,9 @@ func (r *subscriptionResolver) ChatEvents(ctx context.Context, after *string, fi
 func (r *subscriptionResolver) MessageAdded(ctx context.Context, chatID *globalid.ID, after *string) (<-chan *model.MessageAdded, error) {
 	return subscribe(ctx, r.Resolver, after, ofChat(chatID), toAdded)
 }
+
+func (r *Resolver) ChatEventBatch() generated.ChatEventBatchResolver {
+	return &chatEventBatchResolver{r}
+}
+
+type chatEventBatchResolver struct{ *Resolver }

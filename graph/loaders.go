@@ -2,10 +2,9 @@ package graph
 
 import (
 	"context"
-	"time"
+	"sync"
 
 	"github.com/google/uuid"
-	"github.com/graph-gophers/dataloader/v7"
 
 	"parley/ent"
 	"parley/ent/channel"
@@ -16,114 +15,249 @@ import (
 	"parley/ent/operator"
 	"parley/ent/queue"
 	"parley/ent/queuemember"
+	"parley/graph/model"
 )
 
-// loaders read rows by id in batches: however many chats a response has, their
-// contacts are one statement.
+// loaders are what a response reads row by row of its lists.
 type loaders struct {
-	channel   *dataloader.Loader[uuid.UUID, *ent.Channel]
-	queue     *dataloader.Loader[uuid.UUID, *ent.Queue]
-	operator  *dataloader.Loader[uuid.UUID, *ent.Operator]
-	contact   *dataloader.Loader[uuid.UUID, *ent.Contact]
-	chat      *dataloader.Loader[uuid.UUID, *ent.Chat]
-	visible   *dataloader.Loader[uuid.UUID, *ent.Chat] // that the viewer may see
-	message   *dataloader.Loader[uuid.UUID, *ent.Message]
-	delivered *dataloader.Loader[uuid.UUID, []*ent.Delivery] // by message
-	members   *dataloader.Loader[uuid.UUID, []*ent.Operator] // by queue
-	unread    *dataloader.Loader[*ent.Chat, int]
-	messages  *dataloader.Loader[messagesOf, *messagePage]
+	channel   loader[uuid.UUID, *ent.Channel]
+	queue     loader[uuid.UUID, *ent.Queue]
+	operator  loader[uuid.UUID, *ent.Operator]
+	contact   loader[uuid.UUID, *ent.Contact]
+	chat      loader[uuid.UUID, *ent.Chat]
+	visible   loader[uuid.UUID, *ent.Chat] // that the viewer may see
+	message   loader[uuid.UUID, *ent.Message]
+	messages  loader[messagesOf, *messagePage]
+	replied   loader[*ent.Message, *ent.Message] // what a message answers
+	delivered loader[uuid.UUID, []*ent.Delivery] // by message
+	members   loader[uuid.UUID, []*ent.Operator] // by queue
+	unread    loader[*ent.Chat, int]
 }
 
 type loadersKey struct{}
 
-func load(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
-
+// withLoaders gives what is read with the context loaders of its own. They are
+// made when the first is asked for: a subscription waits most of the time.
 func (r *Resolver) withLoaders(ctx context.Context) context.Context {
-	c := r.Desk.Client()
-	return context.WithValue(ctx, loadersKey{}, &loaders{
-		channel: one(func(ctx context.Context, ids []uuid.UUID) ([]*ent.Channel, error) {
-			return c.Channel.Query().Where(channel.IDIn(ids...)).All(ctx)
-		}, func(row *ent.Channel) uuid.UUID { return row.ID }),
-		queue: one(func(ctx context.Context, ids []uuid.UUID) ([]*ent.Queue, error) {
-			return c.Queue.Query().Where(queue.IDIn(ids...)).All(ctx)
-		}, func(row *ent.Queue) uuid.UUID { return row.ID }),
-		operator: one(func(ctx context.Context, ids []uuid.UUID) ([]*ent.Operator, error) {
-			return c.Operator.Query().Where(operator.IDIn(ids...)).All(ctx)
-		}, func(row *ent.Operator) uuid.UUID { return row.ID }),
-		contact: one(func(ctx context.Context, ids []uuid.UUID) ([]*ent.Contact, error) {
-			return c.Contact.Query().Where(contact.IDIn(ids...)).All(ctx)
-		}, func(row *ent.Contact) uuid.UUID { return row.ID }),
-		chat: one(func(ctx context.Context, ids []uuid.UUID) ([]*ent.Chat, error) {
-			return c.Chat.Query().Where(chat.IDIn(ids...)).All(ctx)
-		}, func(row *ent.Chat) uuid.UUID { return row.ID }),
-		visible: one(func(ctx context.Context, ids []uuid.UUID) ([]*ent.Chat, error) {
-			return r.Desk.VisibleChats(ctx, viewer(ctx), ids)
-		}, func(row *ent.Chat) uuid.UUID { return row.ID }),
-		message: one(func(ctx context.Context, ids []uuid.UUID) ([]*ent.Message, error) {
-			return c.Message.Query().Where(message.IDIn(ids...)).All(ctx)
-		}, func(row *ent.Message) uuid.UUID { return row.ID }),
-		delivered: batched(func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID][]*ent.Delivery, error) {
-			rows, err := c.Delivery.Query().Where(delivery.MessageIDIn(ids...)).Order(ent.Asc(delivery.FieldPosition)).All(ctx)
-			of := map[uuid.UUID][]*ent.Delivery{}
-			for _, row := range rows {
-				of[row.MessageID] = append(of[row.MessageID], row)
-			}
-			return of, err
-		}),
-		members: batched(func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID][]*ent.Operator, error) {
-			rows, err := c.QueueMember.Query().Where(queuemember.QueueIDIn(ids...)).WithOperator().
-				Order(ent.Asc(queuemember.FieldOperatorID)).All(ctx)
-			of := map[uuid.UUID][]*ent.Operator{}
-			for _, row := range rows {
-				of[row.QueueID] = append(of[row.QueueID], row.Edges.Operator)
-			}
-			return of, err
-		}),
-		unread: batched(func(ctx context.Context, chats []*ent.Chat) (map[*ent.Chat]int, error) {
-			byID, err := r.Desk.Unread(ctx, viewer(ctx), chats)
-			of := map[*ent.Chat]int{}
-			for _, chat := range chats {
-				of[chat] = byID[chat.ID]
-			}
-			return of, err
-		}),
-		messages: batched(r.messagePages),
-	})
+	return context.WithValue(ctx, loadersKey{}, sync.OnceValue(r.newLoaders))
 }
 
-// batchWait is how long a batch collects keys. gqlgen resolves the elements of
-// a list side by side, so a batch is complete within microseconds.
-const batchWait = 500 * time.Microsecond
+func load(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(func() *loaders)() }
 
-// batched makes a loader of a function that answers many keys at once.
-func batched[K comparable, V any](read func(context.Context, []K) (map[K]V, error)) *dataloader.Loader[K, V] {
-	return dataloader.NewBatchedLoader(func(ctx context.Context, keys []K) []*dataloader.Result[V] {
-		found, err := read(ctx, keys)
-		results := make([]*dataloader.Result[V], len(keys))
-		for i, key := range keys {
-			results[i] = &dataloader.Result[V]{Data: found[key], Error: err}
+func (r *Resolver) newLoaders() *loaders {
+	l, c := &loaders{}, r.Desk.Client
+	l.channel.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Channel, error) {
+		return byID(l.sawChannel)(c().Channel.Query().Where(channel.IDIn(ids...)).All(ctx))
+	}
+	l.queue.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Queue, error) {
+		return byID(l.sawQueue)(c().Queue.Query().Where(queue.IDIn(ids...)).All(ctx))
+	}
+	l.operator.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Operator, error) {
+		return byID(l.sawOperator)(c().Operator.Query().Where(operator.IDIn(ids...)).All(ctx))
+	}
+	l.contact.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Contact, error) {
+		return byID(l.sawContact)(c().Contact.Query().Where(contact.IDIn(ids...)).All(ctx))
+	}
+	l.chat.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Chat, error) {
+		return byID(l.sawChat)(c().Chat.Query().Where(chat.IDIn(ids...)).All(ctx))
+	}
+	l.visible.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Chat, error) {
+		return byID(l.sawChat)(r.Desk.VisibleChats(ctx, viewer(ctx), ids))
+	}
+	l.message.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Message, error) {
+		return byID(l.sawMessage)(c().Message.Query().Where(message.IDIn(ids...)).All(ctx))
+	}
+	l.messages.read = func(ctx context.Context, keys []messagesOf) (map[messagesOf]*messagePage, error) {
+		return r.messagePages(ctx, l, keys)
+	}
+	l.messages.like = func(expected, asked messagesOf) messagesOf { asked.chat = expected.chat; return asked }
+	l.replied.read = func(ctx context.Context, answers []*ent.Message) (map[*ent.Message]*ent.Message, error) {
+		return r.repliedTo(ctx, l, answers)
+	}
+	l.delivered.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID][]*ent.Delivery, error) {
+		rows, err := c().Delivery.Query().Where(delivery.MessageIDIn(ids...)).Order(ent.Asc(delivery.FieldPosition)).All(ctx)
+		of := map[uuid.UUID][]*ent.Delivery{}
+		for _, row := range rows {
+			of[row.MessageID] = append(of[row.MessageID], row)
 		}
-		return results
-	}, dataloader.WithWait[K, V](batchWait), dataloader.WithBatchCapacity[K, V](1000))
+		return of, err
+	}
+	l.members.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID][]*ent.Operator, error) {
+		rows, err := c().QueueMember.Query().Where(queuemember.QueueIDIn(ids...)).WithOperator().
+			Order(ent.Asc(queuemember.FieldOperatorID)).All(ctx)
+		of := map[uuid.UUID][]*ent.Operator{}
+		for _, row := range rows {
+			of[row.QueueID] = append(of[row.QueueID], row.Edges.Operator)
+		}
+		return of, err
+	}
+	l.unread.read = func(ctx context.Context, chats []*ent.Chat) (map[*ent.Chat]int, error) {
+		counts, err := r.Desk.Unread(ctx, viewer(ctx), chats)
+		of := map[*ent.Chat]int{}
+		for _, chat := range chats {
+			of[chat] = counts[chat.ID]
+		}
+		return of, err
+	}
+	return l
 }
 
-// one is batched for rows with an id of their own.
-func one[V any](read func(context.Context, []uuid.UUID) ([]V, error), id func(V) uuid.UUID) *dataloader.Loader[uuid.UUID, V] {
-	return batched(func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]V, error) {
-		rows, err := read(ctx, ids)
+// byID has rows seen and puts them under their ids.
+func byID[V any](saw func(V) uuid.UUID) func([]V, error) (map[uuid.UUID]V, error) {
+	return func(rows []V, err error) (map[uuid.UUID]V, error) {
 		found := make(map[uuid.UUID]V, len(rows))
 		for _, row := range rows {
-			found[id(row)] = row
+			found[saw(row)] = row
 		}
 		return found, err
-	})
+	}
+}
+
+func (l *loaders) sawChat(c *ent.Chat) uuid.UUID {
+	l.chat.know(c.ID, c)
+	l.unread.expect(c)
+	l.messages.expect(messagesOf{chat: c.ID})
+	pointsAt(&l.channel, &c.ChannelID, c.Edges.Channel)
+	pointsAt(&l.contact, &c.ContactID, c.Edges.Contact)
+	pointsAt(&l.queue, c.QueueID, c.Edges.Queue)
+	pointsAt(&l.operator, c.OperatorID, c.Edges.Operator)
+	pointsAt(&l.visible, c.PreviousID, nil)
+	pointsAt(&l.message, c.LastMessageID, nil)
+	return c.ID
+}
+
+func (l *loaders) sawMessage(m *ent.Message) uuid.UUID {
+	if m.Edges.Chat != nil {
+		l.sawChat(m.Edges.Chat)
+	} else {
+		l.chat.expect(m.ChatID)
+	}
+	if m.Direction == message.DirectionOutbound {
+		l.delivered.expect(m.ID)
+	}
+	if m.ReplyTo != "" {
+		l.replied.expect(m)
+	}
+	switch m.AuthorKind {
+	case message.AuthorKindContact:
+		pointsAt(&l.contact, m.AuthorID, nil)
+	case message.AuthorKindOperator:
+		pointsAt(&l.operator, m.AuthorID, nil)
+	}
+	return m.ID
+}
+
+func (l *loaders) sawChannel(c *ent.Channel) uuid.UUID {
+	pointsAt(&l.queue, c.QueueID, c.Edges.Queue)
+	return c.ID
+}
+
+func (l *loaders) sawQueue(q *ent.Queue) uuid.UUID {
+	l.members.expect(q.ID)
+	return q.ID
+}
+
+func (l *loaders) sawOperator(o *ent.Operator) uuid.UUID { return o.ID }
+
+func (l *loaders) sawContact(c *ent.Contact) uuid.UUID { return c.ID }
+
+// sawEvents looks into what events are about. Much of what that points at was
+// loaded with it for all viewers; the rest is the viewer's own.
+func (l *loaders) sawEvents(events []model.ChatEvent) []model.ChatEvent {
+	for _, e := range events {
+		switch e := e.(type) {
+		case *model.MessageAdded:
+			l.sawMessage(e.Message)
+		case *model.MessageUpdated:
+			l.sawMessage(e.Message)
+		case *model.ChatOpened:
+			l.sawChat(e.Chat)
+		case *model.ChatUpdated:
+			l.sawChat(e.Chat)
+		}
+	}
+	return events
+}
+
+// sawNode looks into a thing of any kind.
+func (l *loaders) sawNode(n ent.Noder) {
+	switch n := n.(type) {
+	case *ent.Chat:
+		l.sawChat(n)
+	case *ent.Message:
+		l.sawMessage(n)
+	case *ent.Channel:
+		l.sawChannel(n)
+	case *ent.Queue:
+		l.sawQueue(n)
+	}
+}
+
+// pointsAt notes what a row has an id of: it may be asked for, unless it was
+// loaded before, or there is none.
+func pointsAt[V any](l *loader[uuid.UUID, *V], id *uuid.UUID, loaded *V) {
+	switch {
+	case loaded != nil:
+		l.know(*id, loaded)
+	case id != nil:
+		l.expect(*id)
+	}
+}
+
+// repliedTo finds the messages that others answer, by the provider's ids, where
+// they are stored and of the same chat: they may be the customer's, or parts of
+// ours.
+func (r *Resolver) repliedTo(ctx context.Context, l *loaders, answers []*ent.Message) (map[*ent.Message]*ent.Message, error) {
+	var externalIDs []string
+	channels, chats := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	for _, m := range answers {
+		externalIDs = append(externalIDs, m.ReplyTo)
+		channels[m.ChannelID], chats[m.ChatID] = true, true
+	}
+	theirs, err := r.Desk.Client().Message.Query().Where(message.ChannelIDIn(keys(channels)...),
+		message.ExternalIDIn(externalIDs...), message.ChatIDIn(keys(chats)...)).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := r.Desk.Client().Delivery.Query().
+		Where(delivery.ChannelIDIn(keys(channels)...), delivery.ExternalIDIn(externalIDs...)).WithMessage().All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	type place struct {
+		chat uuid.UUID
+		id   string
+	}
+	stored := map[place]*ent.Message{}
+	for _, m := range theirs {
+		stored[place{m.ChatID, *m.ExternalID}] = m
+	}
+	for _, d := range ours {
+		stored[place{d.Edges.Message.ChatID, *d.ExternalID}] = d.Edges.Message
+	}
+	of := map[*ent.Message]*ent.Message{}
+	for _, m := range answers {
+		if found := stored[place{m.ChatID, m.ReplyTo}]; found != nil {
+			l.sawMessage(found)
+			of[m] = found
+		}
+	}
+	return of, nil
+}
+
+func keys[K comparable](m map[K]bool) []K {
+	list := make([]K, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	return list
 }
 
 // get is what an id that may be missing points at. have is what was loaded
 // before.
-func get[V any](ctx context.Context, l *dataloader.Loader[uuid.UUID, *V], have *V, id *uuid.UUID) (*V, error) {
+func get[V any](ctx context.Context, l *loader[uuid.UUID, *V], have *V, id *uuid.UUID) (*V, error) {
 	if have != nil || id == nil {
 		return have, nil
 	}
-	return l.Load(ctx, *id)()
+	return l.get(ctx, *id)
 }

@@ -31,7 +31,7 @@ func (r *deliveryResolver) Failure(ctx context.Context, obj *ent.Delivery) (*mod
 }
 
 func (r *messageResolver) Chat(ctx context.Context, obj *ent.Message) (*ent.Chat, error) {
-	return get(ctx, load(ctx).chat, obj.Edges.Chat, &obj.ChatID)
+	return get(ctx, &load(ctx).chat, obj.Edges.Chat, &obj.ChatID)
 }
 
 func (r *messageResolver) Author(ctx context.Context, obj *ent.Message) (*model.MessageAuthor, error) {
@@ -47,11 +47,11 @@ func (r *messageResolver) Status(ctx context.Context, obj *ent.Message) (*model.
 }
 
 func (r *messageResolver) Deliveries(ctx context.Context, obj *ent.Message) ([]*ent.Delivery, error) {
-	return load(ctx).delivered.Load(ctx, obj.ID)()
+	return delivered(ctx, obj)
 }
 
 func (r *messageResolver) ReplyTo(ctx context.Context, obj *ent.Message) (*ent.Message, error) {
-	return r.Desk.ReplyTo(ctx, obj)
+	return answered(ctx, obj)
 }
 
 func (r *mutationResolver) SendMessage(ctx context.Context, input model.SendMessageInput) (*model.SendMessagePayload, error) {

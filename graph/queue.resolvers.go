@@ -29,11 +29,11 @@ func (r *mutationResolver) UpdateQueue(ctx context.Context, input model.UpdateQu
 }
 
 func (r *queryResolver) Queues(ctx context.Context, first *int, after *string) (*model.QueueConnection, error) {
-	return queueConnection(r.Desk.Queues(ctx, viewer(ctx), forward(first, after)))
+	return queueConnection(seen(load(ctx).sawQueue)(r.Desk.Queues(ctx, viewer(ctx), forward(first, after))))
 }
 
 func (r *queueResolver) Members(ctx context.Context, obj *ent.Queue) ([]*ent.Operator, error) {
-	return load(ctx).members.Load(ctx, obj.ID)()
+	return listed(load(ctx).members.get(ctx, obj.ID))
 }
 
 func (r *Resolver) Queue() generated.QueueResolver { return &queueResolver{r} }

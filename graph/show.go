@@ -22,12 +22,12 @@ func author(ctx context.Context, m *ent.Message) (*model.MessageAuthor, error) {
 	switch {
 	case m.AuthorID == nil:
 	case m.AuthorKind == message.AuthorKindContact:
-		a.Contact, err = get(ctx, load(ctx).contact, contactOf(m), m.AuthorID)
+		a.Contact, err = get(ctx, &load(ctx).contact, contactOf(m), m.AuthorID)
 		if a.Contact != nil {
 			a.Name = &a.Contact.Name
 		}
 	case m.AuthorKind == message.AuthorKindOperator:
-		a.Operator, err = get(ctx, load(ctx).operator, nil, m.AuthorID)
+		a.Operator, err = get(ctx, &load(ctx).operator, nil, m.AuthorID)
 		if a.Operator != nil {
 			a.Name = &a.Operator.Name
 		}
@@ -41,6 +41,23 @@ func contactOf(m *ent.Message) *ent.Contact {
 		return c.Edges.Contact
 	}
 	return nil
+}
+
+// answered is the message that another answers, or nil.
+func answered(ctx context.Context, m *ent.Message) (*ent.Message, error) {
+	if m.ReplyTo == "" {
+		return nil, nil
+	}
+	return load(ctx).replied.get(ctx, m)
+}
+
+// delivered are the provider messages of a message; what the customer wrote has
+// none.
+func delivered(ctx context.Context, m *ent.Message) ([]*ent.Delivery, error) {
+	if m.Direction == message.DirectionInbound {
+		return nil, nil
+	}
+	return load(ctx).delivered.get(ctx, m.ID)
 }
 
 func content(m *ent.Message) model.MessageContent {
@@ -78,7 +95,7 @@ func status(ctx context.Context, m *ent.Message) (*model.MessageStatus, error) {
 	if *m.State != message.StateSent || m.ProviderAt == nil {
 		return &s, nil
 	}
-	chat, err := get(ctx, load(ctx).chat, m.Edges.Chat, &m.ChatID)
+	chat, err := get(ctx, &load(ctx).chat, m.Edges.Chat, &m.ChatID)
 	if err != nil || chat == nil {
 		return &s, err
 	}
@@ -155,34 +172,33 @@ func (r *Resolver) nodes(ctx context.Context, ids []*globalid.ID) ([]ent.Noder, 
 		if err != nil {
 			return nil, err
 		}
+		load(ctx).sawNode(node)
 		found[i] = node
 	}
 	return found, nil
 }
 
-func (r *Resolver) events(ctx context.Context, after *string, first *int, f *model.ChatEventFilter) (*model.EventPage, error) {
-	const most = 100
-	limit := most
-	if first != nil {
-		limit = *first
+const maxEvents = 100
+
+func eventCount(first *int) int {
+	if first == nil {
+		return maxEvents
 	}
-	if limit < 1 || limit > most {
-		return nil, fault.New(fault.Invalid, "first", "a page looks at 1 to %d events", most)
+	return *first
+}
+
+func (r *Resolver) events(ctx context.Context, after *string, first *int, f *model.ChatEventFilter) (*model.EventPage, error) {
+	limit := eventCount(first)
+	if limit < 1 || limit > maxEvents {
+		return nil, fault.New(fault.Invalid, "first", "a page looks at 1 to %d events", maxEvents)
 	}
 	feed, err := r.Desk.Feed(ctx, viewer(ctx), after, eventFilter(f))
 	if err != nil {
 		return nil, err
 	}
-	return toPage(feed.Page(ctx, limit))
-}
-
-// subscribe opens a feed and streams it.
-func subscribe[T any](ctx context.Context, r *Resolver, after *string, f desk.EventFilter, show func(desk.Update) ([]T, error)) (<-chan T, error) {
-	feed, err := r.Desk.Feed(ctx, viewer(ctx), after, f)
-	if err != nil {
-		return nil, err
-	}
-	return stream(ctx, feed, show), nil
+	page, err := toPage(feed.Page(ctx, limit))
+	load(ctx).sawEvents(page.Events)
+	return page, err
 }
 
 // unless gives what a mutation made, or nothing where it failed.
@@ -199,6 +215,14 @@ func list(p *messagePage, err error) (paging.List[*ent.Message], error) {
 		p = &messagePage{}
 	}
 	return *p, err
+}
+
+// listed makes none an empty list: null says that one may not know.
+func listed[T any](list []T, err error) ([]T, error) {
+	if list == nil {
+		list = []T{}
+	}
+	return list, err
 }
 
 func number(n *int) *int64 {

@@ -23,42 +23,66 @@ func WithEnd(ctx context.Context) (context.Context, *End) {
 	return context.WithValue(ctx, endKey{}, end), end
 }
 
-// stream gives a feed's steps, as show makes them, until the context ends or
-// show fails. What cannot be read now is read a second later.
-func stream[T any](ctx context.Context, feed *desk.Feed, show func(desk.Update) ([]T, error)) <-chan T {
+// subscribe opens a feed and streams its steps, as show makes them, until the
+// context ends, or a step cannot be shown, which the End then says.
+func subscribe[T any](ctx context.Context, r *Resolver, after *string, f desk.EventFilter, show func(desk.Update) ([]T, error)) (<-chan T, error) {
+	feed, err := r.Desk.Feed(ctx, viewer(ctx), after, f)
+	if err != nil {
+		return nil, err
+	}
 	out := make(chan T)
 	go func() {
 		defer close(out)
-		for {
-			update, err := feed.Next(ctx)
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				select {
-				case <-time.After(time.Second):
-					continue
-				case <-ctx.Done():
-					return
-				}
-			}
-			steps, err := show(update)
+		err := r.stream(ctx, feed, func(u desk.Update) error {
+			steps, err := show(u)
 			for _, step := range steps {
 				select {
 				case out <- step:
 				case <-ctx.Done():
-					return
+					return ctx.Err()
 				}
 			}
-			if end, ok := ctx.Value(endKey{}).(*End); ok && err != nil {
-				end.Err = err
-			}
-			if err != nil {
-				return
-			}
+			return err
+		})
+		if end, ok := ctx.Value(endKey{}).(*End); ok {
+			end.Err = err
 		}
 	}()
-	return out
+	return out, nil
+}
+
+// stream shows a feed's steps until that fails. What cannot be read now is read
+// a second later; that somebody may see nothing any more is final.
+func (r *Resolver) stream(ctx context.Context, feed *desk.Feed, show func(desk.Update) error) (err error) {
+	defer func() {
+		if value := recover(); value != nil { // here nobody else would keep it from ending the process
+			err = r.Recover(ctx, value)
+		}
+	}()
+	for {
+		update, err := feed.Next(ctx)
+		if err == nil && update.Resync == desk.RightsChanged {
+			err = r.look(ctx) // before what hangs on events is read with the old rights
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case fault.CodeOf(err) != "":
+			return err
+		case err != nil && update.Resync == "":
+			select {
+			case <-time.After(time.Second):
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case err != nil:
+			return err
+		}
+		if err := show(update); err != nil {
+			return err
+		}
+	}
 }
 
 // toStep is a feed's step as chatEvents gives it.

@@ -3,8 +3,12 @@ package graph
 import (
 	"context"
 	"slices"
+	"strings"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"parley/ent"
 	"parley/ent/operator"
@@ -23,14 +27,37 @@ type (
 // stream is before anything is read.
 func (r *Resolver) Operation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	ctx = context.WithValue(ctx, cursorKey{}, r.Desk.Cursor())
-	if p, ok := auth.From(ctx); ok {
-		v, err := r.Desk.Viewer(ctx, p.OperatorID)
-		if err != nil {
-			return graphql.OneShot(&graphql.Response{Errors: listOf(r.Present(ctx, err))})
-		}
-		ctx = context.WithValue(ctx, viewerKey{}, v)
+	ctx = context.WithValue(ctx, viewerKey{}, &seat{})
+	err := r.look(ctx)
+	// RootField is not asked for the fields of subscriptions, none of which is public.
+	if err == nil && viewer(ctx).Operator == nil && kind(ctx) == ast.Subscription {
+		err = errSignIn
+	}
+	if err != nil {
+		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{r.Present(ctx, err)}})
 	}
 	return next(ctx)
+}
+
+// seat is where an operation finds who is looking. A subscription outlives what
+// they may see: then they are looked up anew.
+type seat struct{ viewer atomic.Pointer[desk.Viewer] }
+
+// look loads who is looking, if they are signed in.
+func (r *Resolver) look(ctx context.Context) error {
+	p, ok := auth.From(ctx)
+	if !ok {
+		return nil
+	}
+	v, err := r.Desk.Viewer(ctx, p.OperatorID)
+	if err == nil {
+		ctx.Value(viewerKey{}).(*seat).viewer.Store(&v)
+	}
+	return err
+}
+
+func kind(ctx context.Context) ast.Operation {
+	return graphql.GetOperationContext(ctx).Operation.Operation
 }
 
 // Response gives each response loaders of its own.
@@ -38,24 +65,33 @@ func (r *Resolver) Response(ctx context.Context, next graphql.ResponseHandler) *
 	return next(r.withLoaders(ctx))
 }
 
+var errSignIn = fault.New(fault.Unauthenticated, "", "sign in first")
+
 // RootField lets nobody in who is not signed in, except where the schema says so.
 func (r *Resolver) RootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	field := graphql.GetRootFieldContext(ctx).Field
 	if viewer(ctx).Operator == nil && field.Definition.Directives.ForName("public") == nil && !isIntrospection(field.Name) {
-		graphql.AddError(ctx, fault.New(fault.Unauthenticated, "", "sign in first"))
+		graphql.AddError(graphql.WithPathContext(ctx, graphql.NewPathWithField(field.Alias)), errSignIn)
 		return graphql.Null
+	}
+	if kind(ctx) == ast.Mutation { // one field reads what the one before has changed
+		ctx = r.withLoaders(ctx)
 	}
 	return next(ctx)
 }
 
-func isIntrospection(field string) bool { return len(field) > 2 && field[:2] == "__" }
+func isIntrospection(field string) bool { return strings.HasPrefix(field, "__") }
 
 func startCursor(ctx context.Context) string { return ctx.Value(cursorKey{}).(string) }
 
 // viewer is who is looking; the zero Viewer is nobody.
 func viewer(ctx context.Context) desk.Viewer {
-	v, _ := ctx.Value(viewerKey{}).(desk.Viewer)
-	return v
+	if s, ok := ctx.Value(viewerKey{}).(*seat); ok {
+		if v := s.viewer.Load(); v != nil {
+			return *v
+		}
+	}
+	return desk.Viewer{}
 }
 
 func public(ctx context.Context, _ any, next graphql.Resolver) (any, error) { return next(ctx) }

@@ -21,6 +21,10 @@ import (
 
 // region    ************************** generated!.gotpl **************************
 
+type ChatEventBatchResolver interface {
+	Events(ctx context.Context, obj *model.ChatEventBatch) ([]model.ChatEvent, error)
+}
+
 // endregion ************************** generated!.gotpl **************************
 
 // region    ***************************** args.gotpl *****************************
@@ -116,7 +120,7 @@ func (ec *executionContext) _ChatEventBatch_events(ctx context.Context, field gr
 			return ec.fieldContext_ChatEventBatch_events(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Events, nil
+			return ec.Resolvers.ChatEventBatch().Events(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []model.ChatEvent) graphql.Marshaler {
@@ -130,8 +134,8 @@ func (ec *executionContext) fieldContext_ChatEventBatch_events(_ context.Context
 	fc = &graphql.FieldContext{
 		Object:     "ChatEventBatch",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
 		},
@@ -1019,14 +1023,15 @@ func (ec *executionContext) _ChatEventBatch(ctx context.Context, sel ast.Selecti
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("ChatEventBatch")
 		case "events":
-			out.Values[i] = ec._ChatEventBatch_events(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._ChatEventBatch_events(ctx, field, obj)
+				})
 		case "cursor":
 			out.Values[i] = ec._ChatEventBatch_cursor(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))

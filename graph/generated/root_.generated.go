@@ -28,6 +28,7 @@ type ResolverRoot interface {
 	Attachment() AttachmentResolver
 	Channel() ChannelResolver
 	Chat() ChatResolver
+	ChatEventBatch() ChatEventBatchResolver
 	Contact() ContactResolver
 	Delivery() DeliveryResolver
 	Message() MessageResolver
