@@ -10,7 +10,12 @@
 package edge
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -24,20 +29,25 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/gorilla/websocket"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"parley/graph"
 	"parley/server/auth"
+	"parley/server/fault"
 )
 
 // Limits of what a client may ask for.
 const (
 	maxBody       = 1 << 20 // of a request over HTTP
 	maxFrame      = 1 << 18 // of a message over a WebSocket
-	maxTokens     = 10_000  // of a document
+	maxTokens     = 2_000   // of a document; to validate one field repeated takes the square of it: 0.4 s
 	maxDepth      = 15      // of a selection
 	maxComplexity = 50_000  // fields, lists multiplied by their page
 	maxOperations = 64      // at once on one WebSocket
+	maxCached     = 8 << 10 // of a document that is kept parsed
+	cached        = 500     // documents
 	bodyTime      = 30 * time.Second
 )
 
@@ -49,6 +59,7 @@ type Options struct {
 	AllowedOrigins []string // and these; "*" is all
 	MaxConnections int      // sockets and event streams of this process
 	Timing         Timing
+	Now            func() time.Time // by which tokens end
 	Log            *slog.Logger
 }
 
@@ -62,63 +73,104 @@ type Timing struct {
 // Edge is the handler of /graphql.
 type Edge struct {
 	Options
-	server *handler.Server
+	server  *handler.Server
+	handler http.Handler // serve, with the token read
 
-	mu       sync.Mutex
-	sockets  map[*socket]struct{}
-	streams  int // server-sent event streams
-	stopping bool
-	stopped  context.Context // ends when draining begins
-	stop     context.CancelFunc
+	mu      sync.Mutex
+	open    int             // sockets and event streams
+	stopped context.Context // ends when draining begins
+	stop    context.CancelFunc
 }
 
 // New makes the handler over a schema.
 func New(o Options) *Edge {
-	defaults := Timing{Write: 10 * time.Second, Init: 10 * time.Second, Ping: 15 * time.Second}
-	for _, pair := range [][2]*time.Duration{
-		{&o.Timing.Write, &defaults.Write}, {&o.Timing.Init, &defaults.Init}, {&o.Timing.Ping, &defaults.Ping},
-	} {
-		if *pair[0] == 0 {
-			*pair[0] = *pair[1]
-		}
-	}
-	e := &Edge{Options: o, sockets: map[*socket]struct{}{}}
+	o.Timing.Write = cmp.Or(o.Timing.Write, 10*time.Second)
+	o.Timing.Init = cmp.Or(o.Timing.Init, 10*time.Second)
+	o.Timing.Ping = cmp.Or(o.Timing.Ping, 15*time.Second)
+	e := &Edge{Options: o}
 	e.stopped, e.stop = context.WithCancel(context.Background())
+	e.handler = o.Auth.Middleware(http.HandlerFunc(e.serve))
 	e.server = handler.New(graph.NewSchema(o.Resolver))
 	e.server.AddTransport(sockets{e})
 	e.server.AddTransport(events{e})
 	e.server.AddTransport(transport.Options{})
 	e.server.AddTransport(transport.GET{})
 	e.server.AddTransport(transport.POST{})
-	e.server.SetQueryCache(lru.New[*ast.QueryDocument](1000))
+	e.server.SetQueryCache(documents{lru.New[*ast.QueryDocument](cached)})
 	e.server.SetParserTokenLimit(maxTokens)
 	e.server.SetErrorPresenter(o.Resolver.Present)
 	e.server.SetRecoverFunc(o.Resolver.Recover)
 	e.server.Use(extension.Introspection{})
+	e.server.Use(selectionLimit{})
 	e.server.Use(extension.FixedComplexityLimit(maxComplexity))
-	e.server.Use(depthLimit{})
-	e.server.AroundOperations(onlyStreamed)
+	e.server.AroundOperations(e.onlyStreamed)
 	e.server.AroundOperations(o.Resolver.Operation)
 	e.server.AroundResponses(o.Resolver.Response)
 	e.server.AroundRootFields(o.Resolver.RootField)
 	return e
 }
 
-// ServeHTTP answers requests whose token auth.Service.Middleware has read.
+// documents keeps parsed documents, but not long ones: whoever can reach the
+// server can have them kept, signed in or not.
+type documents struct {
+	graphql.Cache[*ast.QueryDocument]
+}
+
+func (d documents) Add(ctx context.Context, text string, document *ast.QueryDocument) {
+	if len(text) <= maxCached {
+		d.Cache.Add(ctx, text, document)
+	}
+}
+
+// ServeHTTP answers one request, or all of a socket's. Who may ask at all comes
+// first: a browser shows its page no answer without the headers that say so, not
+// even that its token has ended.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength > maxBody {
-		w.WriteHeader(http.StatusRequestEntityTooLarge)
-		return
+	if e.allowOrigin(w, r) {
+		e.handler.ServeHTTP(w, r)
 	}
-	if !e.allowOrigin(w, r) {
-		return
-	}
-	if r.Header.Get("Upgrade") == "" {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+}
+
+func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
+	r = r.WithContext(graph.WithRequest(r.Context(), r.RemoteAddr))
+	if !websocket.IsWebSocketUpgrade(r) {
 		w = &patient{w, http.NewResponseController(w), e.Timing.Write}
+		if !readBody(w, r) {
+			return
+		}
 	}
-	e.server.ServeHTTP(w, r.WithContext(graph.WithRequest(r.Context(), r.RemoteAddr)))
+	e.server.ServeHTTP(w, r)
+}
+
+// readBody takes the whole body in, so that the transports, which quote one that
+// they cannot read and do not limit it, get none but requests.
+func readBody(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodPost {
+		return true
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return refuse(w, http.StatusRequestEntityTooLarge, "BAD_REQUEST", "the body is too large")
+	}
+	if err != nil || decode(bytes.NewReader(body), &graphql.RawParams{}) != nil {
+		return refuse(w, http.StatusBadRequest, "BAD_REQUEST", "the body is not a GraphQL request in JSON")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return true
+}
+
+// refuse answers in the form of a GraphQL error. It always returns false.
+func refuse(w http.ResponseWriter, status int, code fault.Code, message string) bool {
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(&graphql.Response{
+		Errors: gqlerror.List{{Message: message, Extensions: map[string]any{"code": string(code)}}},
+	})
+	return false
 }
 
 // allowOrigin lets browsers in from the own origin and from those configured;
@@ -130,8 +182,7 @@ func (e *Edge) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	if !slices.Contains(e.AllowedOrigins, origin) && !slices.Contains(e.AllowedOrigins, "*") {
-		w.WriteHeader(http.StatusForbidden)
-		return false
+		return refuse(w, http.StatusForbidden, fault.Forbidden, "this origin is not one of PARLEY_ALLOWED_ORIGINS")
 	}
 	w.Header().Set("Access-Control-Allow-Origin", origin)
 	if r.Method != http.MethodOptions {
@@ -150,51 +201,33 @@ func (e *Edge) ownOrigin(origin, host string) bool {
 }
 
 // enter counts a socket or stream in, unless there are too many.
-func (e *Edge) enter(s *socket) bool {
+func (e *Edge) enter(w http.ResponseWriter) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.stopping || len(e.sockets)+e.streams >= e.MaxConnections {
-		return false
+	if e.stopped.Err() != nil || e.open >= e.MaxConnections {
+		return refuse(w, http.StatusServiceUnavailable, fault.Overloaded, "there are too many connections: try again later, or elsewhere")
 	}
-	if s == nil {
-		e.streams++
-	} else {
-		e.sockets[s] = struct{}{}
-	}
+	e.open++
 	return true
 }
 
-func (e *Edge) leave(s *socket) {
+func (e *Edge) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s == nil {
-		e.streams--
-	} else {
-		delete(e.sockets, s)
-	}
+	e.open--
 }
 
 // Connections is how many sockets and streams are open.
 func (e *Edge) Connections() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.sockets) + e.streams
+	return e.open
 }
 
 // Drain tells every client to come again elsewhere, and lets none in any more.
 // It returns when all have gone or the context ends.
 func (e *Edge) Drain(ctx context.Context) {
-	e.mu.Lock()
-	e.stopping = true
-	leaving := make([]*socket, 0, len(e.sockets))
-	for s := range e.sockets {
-		leaving = append(leaving, s)
-	}
-	e.mu.Unlock()
 	e.stop()
-	for _, s := range leaving {
-		go s.close(closeGoingAway, "the server restarts")
-	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for e.Connections() > 0 {
@@ -230,9 +263,10 @@ func streamed(ctx context.Context) context.Context {
 }
 
 // onlyStreamed refuses subscriptions where only one response can be given.
-func onlyStreamed(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+func (e *Edge) onlyStreamed(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription && ctx.Value(streamedKey{}) == nil {
-		return graphql.OneShot(graphql.ErrorResponse(ctx, "a subscription needs graphql-transport-ws, or the header Accept: text/event-stream"))
+		err := refusal("BAD_REQUEST", "a subscription needs graphql-transport-ws, or the header Accept: text/event-stream")
+		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{e.Resolver.Present(ctx, err)}})
 	}
 	return next(ctx)
 }

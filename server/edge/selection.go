@@ -10,43 +10,67 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// depthLimit refuses operations whose selections are nested too deep. Reading
-// the schema itself is deep by nature and costs no statements: it is left out.
-type depthLimit struct{}
+// selectionLimit refuses operations whose selections are nested too deep, or
+// that are too large with their fragments spread out: of 30 fragments each of
+// which spreads the next one twice, a page of text, the last one is there 2^30
+// times. The complexity limit would count them all before it refused; so this
+// one comes first, and stops counting.
+type selectionLimit struct{}
 
-var _ graphql.OperationContextMutator = depthLimit{}
+var _ graphql.OperationContextMutator = selectionLimit{}
 
-func (depthLimit) ExtensionName() string { return "DepthLimit" }
+func (selectionLimit) ExtensionName() string { return "SelectionLimit" }
 
-func (depthLimit) Validate(graphql.ExecutableSchema) error { return nil }
+func (selectionLimit) Validate(graphql.ExecutableSchema) error { return nil }
 
-func (depthLimit) MutateOperationContext(_ context.Context, o *graphql.OperationContext) *gqlerror.Error {
-	if deeper(o.Operation.SelectionSet, maxDepth) {
-		err := gqlerror.Errorf("the operation is nested deeper than %d", maxDepth)
-		errcode.Set(err, "DEPTH_LIMIT_EXCEEDED")
-		return err
+func (selectionLimit) MutateOperationContext(_ context.Context, o *graphql.OperationContext) *gqlerror.Error {
+	c := counter{left: maxComplexity}
+	c.count(o.Operation.SelectionSet, maxDepth)
+	switch {
+	case c.tooDeep:
+		return refusal("DEPTH_LIMIT_EXCEEDED", "the operation is nested deeper than %d", maxDepth)
+	case c.left < 0:
+		return refusal("COMPLEXITY_LIMIT_EXCEEDED", "the operation has more than %d selections", maxComplexity)
 	}
 	return nil
 }
 
-// deeper says whether a selection has more than so many levels. Fragments have
-// no cycles: validation comes first.
-func deeper(set ast.SelectionSet, levels int) bool {
+func refusal(code, format string, args ...any) *gqlerror.Error {
+	err := gqlerror.Errorf(format, args...)
+	errcode.Set(err, code)
+	return err
+}
+
+// counter counts selections down until there are too many or they are too deep.
+type counter struct {
+	left    int
+	tooDeep bool
+}
+
+// count takes a selection with so many levels to go. Reading the schema itself
+// is deep by nature and costs no statements: it is not looked into, but all of
+// it is a long answer, which fits in a few times. Fragments have no cycles:
+// validation comes first.
+func (c *counter) count(set ast.SelectionSet, levels int) {
 	for _, selection := range set {
+		if c.left--; c.left < 0 || c.tooDeep {
+			return
+		}
 		switch s := selection.(type) {
 		case *ast.Field:
-			if !strings.HasPrefix(s.Name, "__") && (levels == 0 || deeper(s.SelectionSet, levels-1)) {
-				return true
+			switch {
+			case s.Name == "__schema":
+				c.left -= maxComplexity / 5
+			case strings.HasPrefix(s.Name, "__"):
+			case levels == 0:
+				c.tooDeep = true
+			default:
+				c.count(s.SelectionSet, levels-1)
 			}
 		case *ast.InlineFragment:
-			if deeper(s.SelectionSet, levels) {
-				return true
-			}
+			c.count(s.SelectionSet, levels)
 		case *ast.FragmentSpread:
-			if deeper(s.Definition.SelectionSet, levels) {
-				return true
-			}
+			c.count(s.Definition.SelectionSet, levels)
 		}
 	}
-	return false
 }

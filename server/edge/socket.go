@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,36 +44,26 @@ var _ graphql.Transport = sockets{}
 func (t sockets) Supports(r *http.Request) bool { return websocket.IsWebSocketUpgrade(r) }
 
 func (t sockets) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	if !offers(r, protocol) {
-		http.Error(w, "offer the subprotocol "+protocol, http.StatusBadRequest)
+	if !slices.Contains(websocket.Subprotocols(r), protocol) {
+		refuse(w, http.StatusBadRequest, "BAD_REQUEST", "offer the subprotocol "+protocol)
 		return
 	}
-	s := &socket{edge: t.edge, exec: exec, running: map[string]context.CancelFunc{}}
-	if !t.edge.enter(s) {
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
+	if !t.edge.enter(w) {
 		return
 	}
-	defer t.edge.leave(s)
 	upgrader := websocket.Upgrader{
 		Subprotocols: []string{protocol}, HandshakeTimeout: t.edge.Timing.Init,
 		ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &writeBuffers,
 		CheckOrigin: func(*http.Request) bool { return true }, // checked before
 	}
 	conn, err := upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return // the upgrader has answered
+	if err != nil { // the upgrader has answered
+		t.edge.leave()
+		return
 	}
-	s.serve(r.Context(), conn)
-}
-
-func offers(r *http.Request, protocol string) bool {
-	for _, offered := range websocket.Subprotocols(r) {
-		if offered == protocol {
-			return true
-		}
-	}
-	return false
+	s := &socket{edge: t.edge, exec: exec, conn: conn, running: map[string]context.CancelFunc{}}
+	// Not here: the server keeps its buffers and this stack, 20 kB, until it returns.
+	go s.serve(context.WithoutCancel(r.Context()))
 }
 
 var writeBuffers sync.Pool
@@ -84,10 +77,12 @@ type socket struct {
 	ctx  context.Context // ends with the connection
 	as   context.Context // the same with the principal, once known; the reader's
 
-	writing sync.Mutex
+	writing    sync.Mutex
+	operations sync.WaitGroup
 
 	mu      sync.Mutex
-	running map[string]context.CancelFunc
+	running map[string]context.CancelFunc // by id, until either side says that it is over
+	live    int                           // operations that have not ended, whoever said so
 	inited  bool
 	timers  []*time.Timer
 	pinger  *time.Timer
@@ -100,36 +95,76 @@ type frame struct {
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-func (s *socket) serve(ctx context.Context, conn *websocket.Conn) {
+// encode puts the payload in as it is. encoding/json would read it through once
+// more for each level that it is in, which is most of the cost of an event.
+func (f frame) encode() []byte {
+	id, err := json.Marshal(f.ID)
+	if err != nil {
+		panic(err) // a string
+	}
+	b := make([]byte, 0, len(f.Payload)+len(id)+64)
+	if f.ID != "" {
+		b = append(append(append(b, `{"id":`...), id...), `,"type":"`...)
+	} else {
+		b = append(b, `{"type":"`...)
+	}
+	b = append(append(b, f.Type...), '"')
+	if f.Payload != nil {
+		b = append(append(b, `,"payload":`...), f.Payload...)
+	}
+	return append(b, '}')
+}
+
+func (s *socket) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(streamed(ctx))
+	s.ctx, s.as = ctx, ctx
+	defer func() {
+		if value := recover(); value != nil { // here nobody else would keep it from ending the process
+			_ = s.edge.Resolver.Recover(ctx, value)
+		}
+	}()
+	defer s.edge.leave()
+	defer s.operations.Wait() // what they read from is not closed before
+	defer s.conn.Close()
 	defer cancel()
-	s.ctx, s.as, s.conn = ctx, ctx, conn
-	defer conn.Close()
-	conn.SetReadLimit(maxFrame)
-	conn.SetPongHandler(func(string) error { return s.alive() })
+	s.conn.SetReadLimit(maxFrame)
+	s.conn.SetPongHandler(func(string) error { return s.alive() })
 	_ = s.alive()
-	s.after(s.edge.Timing.Init, s.checkInited)
-	s.pinger = time.AfterFunc(s.edge.Timing.Ping, s.ping)
+	s.startTimers()
 	defer s.stopTimers()
+	defer context.AfterFunc(s.edge.stopped, func() { s.close(closeGoingAway, "the server restarts") })()
+	s.linger(s.read())
+}
+
+// read takes messages until one of the sides has had enough.
+func (s *socket) read() error {
 	for {
-		_, message, err := conn.ReadMessage()
+		_, message, err := s.conn.ReadMessage()
 		if err != nil {
-			return
+			return err
 		}
 		_ = s.alive()
 		var f frame
 		if err := json.Unmarshal(message, &f); err != nil {
 			s.close(closeBadMessage, "a message is a JSON object with a type")
-			break
+			return nil
 		}
 		if !s.handle(f) {
-			break
+			return nil
 		}
 	}
-	for { // until the client has read why, or the moment that it gets is over
-		if _, _, err := conn.NextReader(); err != nil {
-			return
-		}
+}
+
+// linger gives the client a moment to read why the connection ends: what it
+// sends meanwhile must be read, or its network drops our last words.
+func (s *socket) linger(ended error) {
+	if errors.Is(ended, websocket.ErrReadLimit) { // the frame has no end to read to
+		_ = s.conn.SetReadDeadline(time.Now().Add(goodbye))
+		_, _ = io.Copy(io.Discard, s.conn.NetConn())
+		return
+	}
+	for ended == nil {
+		_, _, ended = s.conn.NextReader()
 	}
 }
 
@@ -167,13 +202,13 @@ func (s *socket) init(payload json.RawMessage) bool {
 	if again {
 		return s.close(closeTooManyInits, "Too many initialisation requests")
 	}
-	token, ok := auth.Bearer(authorization(payload))
-	if !ok {
-		p, known := auth.From(s.as) // the header of the upgrade will do
-		if !known {
-			return s.close(closeForbidden, "Forbidden: connection_init has no authorization")
-		}
+	given := authorization(payload)
+	if p, known := auth.From(s.as); known && given == "" { // the header of the upgrade will do
 		return s.admit(p)
+	}
+	token, ok := auth.Bearer(given)
+	if !ok {
+		return s.close(closeForbidden, "Forbidden: connection_init has no authorization")
 	}
 	p, err := s.edge.Auth.Verify(token)
 	switch {
@@ -188,7 +223,7 @@ func (s *socket) init(payload json.RawMessage) bool {
 
 func (s *socket) admit(p auth.Principal) bool {
 	s.as = auth.With(s.ctx, p)
-	s.after(time.Until(p.ExpiresAt), func() { s.close(closeForbidden, "Forbidden: the token has expired") })
+	s.after(p.ExpiresAt.Sub(s.edge.Now()), func() { s.close(closeForbidden, "Forbidden: the token has expired") })
 	return s.send(frame{Type: "connection_ack"})
 }
 
@@ -220,9 +255,10 @@ func (s *socket) subscribe(f frame) bool {
 	}
 	ctx, cancel := context.WithCancel(s.as)
 	s.mu.Lock()
-	duplicate, full := s.running[f.ID] != nil, len(s.running) >= maxOperations
+	duplicate, full := s.running[f.ID] != nil, s.live >= maxOperations
 	if !duplicate && !full {
 		s.running[f.ID] = cancel
+		s.live++
 	}
 	s.mu.Unlock()
 	switch {
@@ -236,15 +272,27 @@ func (s *socket) subscribe(f frame) bool {
 			Extensions: map[string]any{"code": string(fault.RateLimited)},
 		}})
 	}
-	go s.run(ctx, cancel, f.ID, &params)
+	s.operations.Go(func() {
+		defer cancel()
+		s.run(ctx, f.ID, &params)
+		s.mu.Lock()
+		s.live--
+		s.mu.Unlock()
+	})
 	return true
 }
 
 // run gives an operation's responses, then says how it ended, unless the client
 // ended it.
-func (s *socket) run(ctx context.Context, cancel context.CancelFunc, id string, params *graphql.RawParams) {
-	defer cancel()
+func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) {
 	ctx, end := graph.WithEnd(graph.WithRequest(ctx, s.conn.RemoteAddr().String()))
+	defer func() {
+		if value := recover(); value != nil { // here nobody else would keep it from ending the process
+			err := s.edge.Resolver.Present(ctx, s.edge.Resolver.Recover(ctx, value))
+			s.finish(id)
+			s.fail(id, gqlerror.List{err})
+		}
+	}()
 	for response := range responses(ctx, s.exec, params) {
 		if response.Data == nil && len(response.Errors) > 0 { // it never began
 			if s.finish(id) {
@@ -252,8 +300,7 @@ func (s *socket) run(ctx context.Context, cancel context.CancelFunc, id string, 
 			}
 			return
 		}
-		payload, err := json.Marshal(response)
-		if err != nil || ctx.Err() != nil || !s.send(frame{ID: id, Type: "next", Payload: payload}) {
+		if ctx.Err() != nil || !s.send(frame{ID: id, Type: "next", Payload: encode(response)}) {
 			return
 		}
 	}
@@ -284,35 +331,47 @@ func (s *socket) fail(id string, errs gqlerror.List) bool {
 // send writes a message. A client that does not take it within the deadline is
 // gone.
 func (s *socket) send(f frame) bool {
-	message, err := json.Marshal(f)
-	if err != nil {
-		return false
-	}
+	message := f.encode()
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(s.edge.Timing.Write))
-	if err := s.conn.WriteMessage(websocket.TextMessage, message); err != nil {
+	err := s.conn.WriteMessage(websocket.TextMessage, message)
+	if err != nil && !errors.Is(err, websocket.ErrCloseSent) { // after a close frame the client still has to read it
 		_ = s.conn.Close()
-		return false
 	}
-	return true
+	return err == nil
 }
+
+// goodbye is how long a connection lives on after we said why it ends.
+const goodbye = time.Second
 
 // close says why the connection ends and ends it soon, whether or not the client
 // agrees. It always returns false.
 func (s *socket) close(code int, reason string) bool {
-	deadline := time.Now().Add(time.Second)
+	deadline := time.Now().Add(goodbye)
 	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), deadline)
 	_ = s.conn.SetReadDeadline(deadline) // the reader ends when the client has answered, or then
-	s.after(time.Second, func() { _ = s.conn.Close() })
+	s.after(goodbye, func() { _ = s.conn.Close() })
 	return false
 }
 
 // alive gives the client until the answer to the next ping but one.
 func (s *socket) alive() error { return s.conn.SetReadDeadline(time.Now().Add(2 * s.edge.Timing.Ping)) }
 
+func (s *socket) startTimers() {
+	s.after(s.edge.Timing.Init, s.checkInited)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pinger = time.AfterFunc(s.edge.Timing.Ping, s.ping)
+}
+
 func (s *socket) ping() {
-	if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.edge.Timing.Write)) == nil && s.ctx.Err() == nil {
+	if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(s.edge.Timing.Write)) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() == nil {
 		s.pinger.Reset(s.edge.Timing.Ping)
 	}
 }

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -24,35 +23,37 @@ type events struct{ edge *Edge }
 
 var _ graphql.Transport = events{}
 
+// Supports a request that would have a stream before anything else. Clients that
+// subscribe say so; some name it last with every query, which wants no stream.
 func (t events) Supports(r *http.Request) bool {
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return r.Method == http.MethodPost && mediaType == "application/json" &&
-		strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	preferred, _, _ := strings.Cut(r.Header.Get("Accept"), ",")
+	return r.Method == http.MethodPost && isType(r.Header.Get("Content-Type"), "application/json") &&
+		isType(preferred, "text/event-stream")
+}
+
+func isType(header, want string) bool {
+	mediaType, _, _ := mime.ParseMediaType(header)
+	return mediaType == want
 }
 
 // Do streams until the operation is complete, the client goes, the token ends or
 // the server drains; only the first is said, so that clients come again after
 // the others.
 func (t events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	if !t.edge.enter(nil) {
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
+	if !t.edge.enter(w) {
 		return
 	}
-	defer t.edge.leave(nil)
+	defer t.edge.leave()
 	ctx, cancel := context.WithCancel(streamed(r.Context()))
 	defer cancel()
 	defer context.AfterFunc(t.edge.stopped, cancel)()
 	if p, ok := auth.From(ctx); ok {
 		var ended context.CancelFunc
-		ctx, ended = context.WithDeadline(ctx, p.ExpiresAt)
+		ctx, ended = context.WithTimeout(ctx, p.ExpiresAt.Sub(t.edge.Now()))
 		defer ended()
 	}
 	var params graphql.RawParams
-	if err := decode(r.Body, &params); err != nil {
-		http.Error(w, "the body is not a GraphQL request in JSON", http.StatusBadRequest)
-		return
-	}
+	_ = decode(r.Body, &params) // readBody has seen that it can be
 	params.Headers = r.Header
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -65,12 +66,13 @@ func (t events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	for response := range responses(ctx, exec, &params) {
 		s.next(response)
 	}
+	if ctx.Err() != nil {
+		return
+	}
 	if end.Err != nil {
 		s.next(exec.DispatchError(ctx, gqlerror.List{gqlerror.Wrap(end.Err)}))
 	}
-	if ctx.Err() == nil {
-		s.write("event: complete\ndata:\n\n")
-	}
+	s.write("event: complete\ndata:\n\n")
 }
 
 // eventStream is the way to one client; its methods may be called side by side.
@@ -81,12 +83,7 @@ type eventStream struct {
 }
 
 func (s *eventStream) next(response *graphql.Response) {
-	data, err := json.Marshal(response)
-	if err != nil {
-		s.cancel()
-		return
-	}
-	s.write("event: next\ndata: " + string(data) + "\n\n")
+	s.write("event: next\ndata: " + string(encode(response)) + "\n\n")
 }
 
 // write sends at once; a client that does not take it loses the stream.
@@ -103,11 +100,14 @@ func (s *eventStream) write(text string) {
 }
 
 // keepAlive writes a comment now and then: proxies close what is silent, and a
-// client that is gone shows.
+// client that is gone shows. After stop it writes no more: the way to the client
+// is then another request's.
 func keepAlive(every time.Duration, s *eventStream) (stop func()) {
 	done := make(chan struct{})
-	tick := time.NewTicker(every)
-	go func() {
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
@@ -116,8 +116,8 @@ func keepAlive(every time.Duration, s *eventStream) (stop func()) {
 				return
 			}
 		}
-	}()
-	return func() { tick.Stop(); close(done) }
+	})
+	return func() { close(done); writer.Wait() }
 }
 
 // responses runs an operation and gives its responses until it is complete or
@@ -141,13 +141,22 @@ func responses(ctx context.Context, exec graphql.GraphExecutor, params *graphql.
 	}
 }
 
+// encode is a response in JSON. What has nothing but data, as most have, is not
+// read through again.
+func encode(response *graphql.Response) []byte {
+	if response.Data != nil && len(response.Errors) == 0 && len(response.Extensions) == 0 {
+		return append(append([]byte(`{"data":`), response.Data...), '}')
+	}
+	text, err := json.Marshal(response)
+	if err != nil {
+		panic(err) // data that is no JSON
+	}
+	return text
+}
+
 // decode keeps numbers of variables exact.
 func decode(r io.Reader, v any) error {
-	all, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(all))
+	d := json.NewDecoder(r)
 	d.UseNumber()
 	return d.Decode(v)
 }
