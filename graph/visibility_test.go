@@ -32,7 +32,8 @@ func TestAnOperatorOfAnotherQueueSeesNothingOfAChatAnywhere(t *testing.T) {
 		ann, ben := w.Add("Ann", operator.RoleOperator), w.Add("Ben", operator.RoleOperator)
 		w.Members(w.Queue, ann)
 		w.AddQueue("Sales", ben)
-		start := w.Admin.Must(`{ eventCursor }`, nil).String("eventCursor")
+		past(w, ann)
+		start := past(w, ben) // that they became members is behind them
 		socket := w.Connect(ben)
 		socket.Watch("events", feed+` ... on OperatorUpdated { operator { id } }`)
 		socket.Subscribe("all", `subscription { messageAdded { message { text } } }`, nil)
@@ -93,7 +94,7 @@ func TestAnOperatorOfAnotherQueueSeesNothingOfAChatAnywhere(t *testing.T) {
 			}
 		}
 		// Ben's next event is the one that is his.
-		ben.Must(`mutation { setOperatorState(input: {state: PAUSED}) { userErrors { code } } }`, nil)
+		ben.Must(`mutation { setOperatorState(input: {state: ONLINE}) { userErrors { code } } }`, nil)
 		f := socket.Read()
 		if f.ID != "events" || apptest.Get(f.Get("chatEvents.events"), "0.operator.id") != ben.ID {
 			t.Errorf("Ben hears %+v", f)
@@ -120,6 +121,7 @@ func TestTheChatBeforeIsSeenOnlyByThoseWhoMayAndOnlyAsLongAsTheyMay(t *testing.T
 			t.Errorf("Ben: %s", a.Body)
 		}
 
+		past(w, ann)
 		socket := w.Connect(ann)
 		socket.Watch("1", feed)
 		w.Members(w.Queue) // Ann leaves Support
@@ -144,6 +146,7 @@ func TestWhoIsTakenOutOfAQueueHearsNothingMoreOfIt(t *testing.T) {
 	apptest.Each(t, apptest.Options{}, func(t *testing.T, w *world) {
 		ann := w.Add("Ann", operator.RoleOperator)
 		w.Members(w.Queue, ann)
+		past(w, ann)
 		socket := w.Connect(ann)
 		socket.Watch("1", feed+` ... on OperatorUpdated { operator { id } }`)
 		socket.Subscribe("2", `subscription { messageAdded { message { text } } }`, nil)

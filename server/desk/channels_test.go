@@ -59,7 +59,7 @@ func TestWhatComesBeforeAChannelIsLiveWaitsAndIsRoutedOnceItIs(t *testing.T) {
 
 func TestActivationRoutesMoreChatsThanAStatementCanName(t *testing.T) {
 	onDesk(t, func(b *bench) {
-		const n = 4500
+		const n = 9500
 		cold := b.connect("cold")
 		b.fill(cold, n)
 		b.activate(cold, b.queue)

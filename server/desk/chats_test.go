@@ -48,22 +48,25 @@ func TestOfTwentyWhoAcceptAtOnceOneWinsAndTheOthersAreToldWhoAndWhen(t *testing.
 
 func TestTheLimitOfSimultaneousChatsIsNeverPassed(t *testing.T) {
 	onDesk(t, func(b *bench) {
-		op := b.operators("op")[0]
-		var chats []*ent.Chat
-		for i := range 12 {
-			chats = append(chats, b.wait(fmt.Sprint("p", i)))
+		ops := b.operators("op", "op1", "op2", "op3", "op4")
+		for i := range 12 + limit*len(ops) {
+			b.wait(fmt.Sprint("p", i))
 		}
 		desks := []*Desk{b.desk, b.replica()}
-		var won atomic.Int64
-		together(12, func(i int) {
-			if _, err := desks[i%2].Accept(ctx, op, chats[i].GlobalID()); err == nil {
-				won.Add(1)
-			} else {
-				b.refused(err, fault.LimitHit, "3 chats in progress")
-			}
-		})
-		equal(b, "accepted", won.Load(), limit)
-		equal(b, "in progress", must(b.client().Chat.Query().Where(chat.StatusEQ(chat.StatusInProgress)).Count(ctx)), limit)
+		for round, op := range ops { // the first ones only open connections
+			var won atomic.Int64
+			free := must(b.client().Chat.Query().Where(chat.StatusEQ(chat.StatusWaiting)).Limit(12).All(ctx))
+			together(12, func(i int) {
+				if _, err := desks[i%2].Accept(ctx, op, free[i].GlobalID()); err == nil {
+					won.Add(1)
+				} else {
+					b.refused(err, fault.LimitHit, "3 chats in progress")
+				}
+			})
+			equal(b, fmt.Sprint("accepted in round ", round), won.Load(), limit)
+		}
+		equal(b, "in progress", must(b.client().Chat.Query().Where(chat.StatusEQ(chat.StatusInProgress)).Count(ctx)), limit*len(ops))
+		op := ops[0]
 		mine := must(b.client().Chat.Query().Where(chat.OperatorID(op.id())).First(ctx))
 		must(b.desk.Accept(ctx, op, mine.GlobalID())) // has it already
 		must(b.desk.Complete(ctx, op, mine.GlobalID()))

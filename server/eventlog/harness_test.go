@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"parley/ent"
 	"parley/ent/event"
+	"parley/ent/schema"
 	"parley/server/store"
 	"parley/server/store/storetest"
 )
@@ -63,8 +66,9 @@ func replica(t testing.TB, s *store.Store, poll time.Duration) *Log {
 
 func some(n int, at time.Time) []*ent.Event {
 	events := make([]*ent.Event, n)
+	id := uuid.New()
 	for i := range events {
-		events[i] = &ent.Event{At: at, Kind: event.KindChatUpdated}
+		events[i] = &ent.Event{At: at, Kind: event.KindChatUpdated, ChatID: &id, ChannelID: &id, OperatorID: &id, MessageID: &id, AudienceBefore: &schema.Audience{}}
 	}
 	return events
 }

@@ -7,17 +7,18 @@ import (
 )
 
 const (
-	maxLag     = time.Second / 2        // of the oldest unapplied event, before new ones are refused
-	maxWaiting = 1000                   // unapplied events, before new ones are refused: half a second's work of a slow database
-	lookEvery  = 100 * time.Millisecond // the database is asked how far behind it is
-	blindFor   = 2 * time.Second        // without an answer, before new ones are refused
+	maxLag    = time.Second / 2        // of the oldest unapplied event, before new ones are refused
+	firstRate = 2000                   // events a second, until it is seen how many can be applied
+	lookEvery = 100 * time.Millisecond // the database is asked how far behind it is
+	blindFor  = 2 * time.Second        // without an answer, before new ones are refused
 )
 
 // backlog is how far applying is behind, over all replicas. The database says
 // so and no worker does, because a worker may be stuck, and the events may be
 // another replica's to apply. Age alone would say it too late: a burst that
-// takes five seconds to apply is young when it comes. So events count as well,
-// and those that this replica takes in count from the moment it does.
+// takes five seconds to apply is young when it comes. So no more events may
+// wait than are applied in maxLag, at the rate seen lately, and those that this
+// replica takes in count from the moment it does.
 type backlog struct {
 	mu      sync.Mutex
 	looked  time.Time // when the database last answered, by this process's clock
@@ -25,13 +26,39 @@ type backlog struct {
 	waiting int       // unapplied events then
 	stored  int       // stored here since the database was asked
 	storing int       // being stored here
+	applied int       // applied here since the database was asked
+	rate    float64   // applied here in a second while there was enough to do
+}
+
+// limit is how many events may wait: one transaction's at least.
+func (b *backlog) limit() int { return max(batch, int(b.rate*maxLag.Seconds())) }
+
+// apply counts what was applied here.
+func (b *backlog) apply(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.applied += n
+}
+
+// see takes in what the database says. The rate is measured only while events
+// were waiting, because otherwise it is that of their arrival.
+func (b *backlog) see(oldest time.Time, waiting, storedBefore int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if b.waiting >= batch && waiting >= batch {
+		const weight = 8 // workers commit hundreds at once: about a second is looked at
+		b.rate += (float64(b.applied)/now.Sub(b.looked).Seconds() - b.rate) / weight
+	}
+	b.looked, b.oldest, b.waiting, b.applied = now, oldest, waiting, 0
+	b.stored -= storedBefore // the others may have been stored after the database looked
 }
 
 // admit says whether n more events may come; leave must follow if so.
 func (b *backlog) admit(n int, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if time.Since(b.looked) > blindFor || b.waiting+b.stored+b.storing >= maxWaiting ||
+	if time.Since(b.looked) > blindFor || b.waiting+b.stored+b.storing >= b.limit() ||
 		!b.oldest.IsZero() && now.Sub(b.oldest) > maxLag {
 		return false
 	}
@@ -68,14 +95,14 @@ func (in *Inbox) watchBacklog(ctx context.Context) {
 func (in *Inbox) look(ctx context.Context) error {
 	b := &in.backlog
 	b.mu.Lock()
-	before := b.stored
+	before, limit := b.stored, b.limit()
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, blindFor)
 	defer cancel()
 	// No more are counted than it takes to refuse.
 	rows, err := in.store.Query(ctx, `SELECT received_at, (SELECT count(*) FROM (
 			SELECT 1 FROM webhook_events WHERE state = 'PENDING' LIMIT $1) few)
-		FROM webhook_events WHERE state = 'PENDING' ORDER BY id LIMIT 1`, maxWaiting)
+		FROM webhook_events WHERE state = 'PENDING' ORDER BY id LIMIT 1`, limit)
 	if err != nil {
 		return err
 	}
@@ -90,9 +117,6 @@ func (in *Inbox) look(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.looked, b.oldest, b.waiting = time.Now(), oldest, waiting
-	b.stored -= before // the others may have been stored after the database looked
+	b.see(oldest, waiting, before)
 	return nil
 }

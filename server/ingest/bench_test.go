@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,7 +38,7 @@ func batch(first, n int, at time.Time) string {
 	items := make([]string, n)
 	for i := range items {
 		number := first + i
-		items[i] = text(fmt.Sprintf("p%d", number%500), fmt.Sprintf("m_%d", number), fmt.Sprintf("message number %d", number), at)
+		items[i] = text(fmt.Sprintf("p%d", (number+1e6)%500), fmt.Sprintf("m_%d", number), fmt.Sprintf("message number %d", number), at)
 	}
 	return envelope(items...)
 }
@@ -59,7 +60,13 @@ func apply(b *testing.B, s *store.Store, size int) {
 	w := newWorld(b, s)
 	r := w.replica(s)
 	r.connect()
-	var next, refused, worst atomic.Int64
+	for i := range 20 { // a database that knows its tables, as it does after a minute
+		deliver(b, r, []byte(batch(-100*(i+1), 100, time.Now())))
+	}
+	w.drained()
+	w.exec("ANALYZE")
+	var next, refused atomic.Int64
+	var lags []time.Duration
 	b.ReportAllocs()
 	b.ResetTimer()
 	over := make(chan struct{})
@@ -71,9 +78,7 @@ func apply(b *testing.B, s *store.Store, size int) {
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
-			if lag := w.lag().Milliseconds(); lag > worst.Load() {
-				worst.Store(lag)
-			}
+			lags = append(lags, w.lag())
 		}
 	})
 	var posters sync.WaitGroup
@@ -101,7 +106,9 @@ func apply(b *testing.B, s *store.Store, size int) {
 	watching.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(float64(b.N)/accepted.Seconds(), "accepted/s")
-	b.ReportMetric(float64(worst.Load()), "max-lag-ms")
+	slices.Sort(lags)
+	b.ReportMetric(float64(lags[len(lags)*99/100].Milliseconds()), "p99-lag-ms")
+	b.ReportMetric(float64(lags[len(lags)-1].Milliseconds()), "max-lag-ms")
 	b.ReportMetric(float64(refused.Load()), "refused")
 }
 

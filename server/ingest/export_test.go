@@ -9,7 +9,8 @@ import (
 // What the tests of this package may know.
 const (
 	MaxBody    = maxBody
-	MaxWaiting = maxWaiting
+	Batch      = batch
+	FirstLimit = firstRate / 2
 	MaxLag     = maxLag
 	ShardLock  = shardLock
 	Shards     = shards

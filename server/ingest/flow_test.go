@@ -329,7 +329,7 @@ func TestPostsAreRefusedOnceTooManyEventsWaitHoweverYoungTheyAre(t *testing.T) {
 			})
 		}
 		crowd.Wait()
-		if n := w.rows(); n != taken*size || n < ingest.MaxWaiting || n > ingest.MaxWaiting+size {
+		if n := w.rows(); n != taken*size || n < ingest.Batch || n > ingest.FirstLimit+size {
 			w.Errorf("%d rows of %d posts, %d refused", n, taken, refused)
 		}
 		heal()

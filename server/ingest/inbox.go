@@ -53,7 +53,7 @@ func New(s *store.Store, d *desk.Desk, o Options) *Inbox {
 	in := &Inbox{
 		Options: o, store: s, desk: d,
 		bytes: semaphore.NewWeighted(budget), posts: make(chan post, 256), stored: make(chan struct{}, 1),
-		workers: 1, backlog: backlog{looked: time.Now()},
+		workers: 1, backlog: backlog{looked: time.Now(), rate: firstRate},
 	}
 	if s.Postgres() {
 		in.workers = 3
@@ -163,6 +163,7 @@ func (in *Inbox) applyStored(ctx context.Context) {
 			in.Log.Error("cannot apply webhook events, will try again", "error", err)
 		}
 		if n > 0 && err == nil {
+			in.backlog.apply(n)
 			in.wake() // another worker may find more
 			continue
 		}

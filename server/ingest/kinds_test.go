@@ -189,6 +189,7 @@ func TestWhateverWayFacebookDeliversAConversationIsStoredOnce(t *testing.T) {
 					w.clock.Advance(time.Second) // the simulator's milliseconds may be all the same else
 				}
 				mid := ann.SendsImage("https://scontent.xx.fbcdn.net/x.jpg")
+				w.clock.Advance(time.Second)
 				ann.Reacts(mid, "love", "\u2764\ufe0f")
 				w.page.InboxReplies(ann, "from the inbox")
 				how.Hold = false

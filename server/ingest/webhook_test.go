@@ -124,20 +124,24 @@ func TestABodyThatNoLegalBatchNeedsIsRefused(t *testing.T) {
 			{append(fits[:len(fits):len(fits)], ' '), false, http.StatusRequestEntityTooLarge},
 			{append(fits[:len(fits):len(fits)], ' '), true, http.StatusRequestEntityTooLarge},
 		} {
-			w.calm(r)
-			var body io.Reader = bytes.NewReader(c.body)
-			if c.chunked {
-				body = io.MultiReader(body) // whose length net/http cannot know
+			signature, status := messenger.Sign(appSecret, c.body), http.StatusServiceUnavailable
+			for status == http.StatusServiceUnavailable { // one alone is a second's work, with the race detector
+				w.calm(r)
+				var body io.Reader = bytes.NewReader(c.body)
+				if c.chunked {
+					body = io.MultiReader(body) // whose length net/http cannot know
+				}
+				request, err := http.NewRequest(http.MethodPost, r.server.URL, body)
+				w.must(err)
+				request.Header.Set("X-Hub-Signature-256", signature)
+				request.Header.Set("Expect", "100-continue") // or the client may not read an answer that comes early
+				answer, err := http.DefaultClient.Do(request)
+				w.must(err)
+				w.must(answer.Body.Close())
+				status = answer.StatusCode
 			}
-			request, err := http.NewRequest(http.MethodPost, r.server.URL, body)
-			w.must(err)
-			request.Header.Set("X-Hub-Signature-256", messenger.Sign(appSecret, c.body))
-			request.Header.Set("Expect", "100-continue") // or the client may not read an answer that comes early
-			answer, err := http.DefaultClient.Do(request)
-			w.must(err)
-			w.must(answer.Body.Close())
-			if answer.StatusCode != c.status {
-				w.Errorf("%d bytes, chunked %t: %d", len(c.body), c.chunked, answer.StatusCode)
+			if status != c.status {
+				w.Errorf("%d bytes, chunked %t: %d", len(c.body), c.chunked, status)
 			}
 		}
 		if w.rows() != 2 {
