@@ -1,5 +1,6 @@
 // Command server is Parley: `server` serves, `server demo` shows it working with
-// a simulated Facebook, `server migrate` only brings the database up to date.
+// a simulated Facebook, `server migrate` only brings the database up to date,
+// `server rotate` makes a new signing key.
 package main
 
 import (
@@ -32,6 +33,7 @@ func main() {
 const usage = `server [serve] [flags]   serves
 server demo [flags]      shows Parley working with a simulated Facebook
 server migrate [flags]   brings the database up to date
+server rotate [flags]    makes a new signing key for access tokens
 
 `
 
@@ -55,8 +57,10 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 		return demo.Run(ctx, c, log, out)
 	case "migrate":
 		return migrate(ctx, c, out)
+	case "rotate":
+		return app.RotateKeys(ctx, app.Options{Config: c, Log: log})
 	}
-	return fmt.Errorf("there is no command %q: it is serve, demo or migrate", command)
+	return fmt.Errorf("there is no command %q: it is serve, demo, migrate or rotate", command)
 }
 
 func logger(c config.Config) *slog.Logger {

@@ -77,6 +77,43 @@ const (
 
 // New opens the database, brings it up to date, wires the parts and listens.
 func New(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{options: o}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if err = a.open(ctx); err != nil {
+		return nil, err
+	}
+	if a.listener, err = net.Listen("tcp", o.Config.Addr); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return a, a.wire(ctx)
+}
+
+// RotateKeys makes a new key for access tokens, whether or not replicas are
+// serving: they go on with the new one, and know the tokens of the old ones
+// until these end.
+func RotateKeys(ctx context.Context, o Options) error {
+	a := &App{options: o}
+	defer a.Close()
+	if err := a.open(ctx); err != nil {
+		return err
+	}
+	box, err := a.openBox()
+	if err != nil {
+		return err
+	}
+	if err := a.startAuth(ctx, box); err != nil {
+		return err
+	}
+	return a.Auth.Rotate(ctx)
+}
+
+// open fills in the defaults, opens the database and brings it up to date.
+func (a *App) open(ctx context.Context) (err error) {
+	o := &a.options
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -84,22 +121,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		o.Open = store.Open
 	}
 	o.Log = cmp.Or(o.Log, slog.Default())
-	a := &App{options: o}
-	defer func() {
-		if err != nil {
-			a.Close()
-		}
-	}()
 	if a.store, err = o.Open(ctx, o.Config.Database()); err != nil {
-		return nil, err
+		return err
 	}
-	if err = a.store.Migrate(ctx); err != nil {
-		return nil, err
-	}
-	if a.listener, err = net.Listen("tcp", o.Config.Addr); err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	return a, a.wire(ctx)
+	return a.store.Migrate(ctx)
 }
 
 // wire makes the parts, each from those before it.
@@ -177,18 +202,22 @@ func (a *App) readSettings(ctx context.Context, box *seal.Box) (map[settings.Cod
 
 // letIn starts sign-in, and makes the first administrator.
 func (a *App) letIn(ctx context.Context, box *seal.Box) error {
-	c := a.options.Config
-	a.Auth = auth.New(a.store, box, auth.Options{
-		Issuer: c.PublicURL, AccessTTL: c.AccessTokenTTL, RefreshTTL: refreshTTL, Now: a.options.Now,
-	})
-	if err := a.Auth.Start(ctx); err != nil {
+	if err := a.startAuth(ctx, box); err != nil {
 		return err
 	}
-	created, credentials, err := a.Auth.EnsureAdmin(ctx, c.AdminEmail, c.AdminPassword)
+	created, credentials, err := a.Auth.EnsureAdmin(ctx, a.options.Config.AdminEmail, a.options.Config.AdminPassword)
 	if created {
 		a.FirstAdmin = &credentials
 	}
 	return err
+}
+
+func (a *App) startAuth(ctx context.Context, box *seal.Box) error {
+	c := a.options.Config
+	a.Auth = auth.New(a.store, box, auth.Options{
+		Issuer: c.PublicURL, AccessTTL: c.AccessTokenTTL, RefreshTTL: refreshTTL, Now: a.options.Now,
+	})
+	return a.Auth.Start(ctx)
 }
 
 func (a *App) mux() http.Handler {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/ent/operator"
 	"parley/server/app"
@@ -215,5 +216,26 @@ func TestAnAppThatCannotStartGivesBackWhatItTook(t *testing.T) {
 	}
 	if _, err := app.New(t.Context(), app.Options{Config: c}); err == nil {
 		t.Error("a broken key was taken")
+	}
+}
+
+func TestAfterRotatingKeysNewTokensAndOldOnesAreAccepted(t *testing.T) {
+	w := apptest.Start(t, apptest.Options{Postgres: true})
+	before := w.Add("Ann", operator.RoleOperator)
+	c := w.Options
+	err := app.RotateKeys(t.Context(), app.Options{Config: config.Config{
+		DatabaseURL: c.Database, SecretKey: c.SecretKey, PublicURL: "http://elsewhere.test", AccessTokenTTL: time.Minute,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := apptest.Start(t, apptest.Options{Database: c.Database, SecretKey: c.SecretKey, Bare: true})
+	after := other.SignIn("ann@test.example")
+	before.URL = other.URL
+	for _, who := range []*apptest.Client{before, after} {
+		who.Must(`{ viewer { role } }`, nil)
+	}
+	if header := func(token string) string { head, _, _ := strings.Cut(token, "."); return head }; header(before.Token) == header(after.Token) {
+		t.Error("the old key still signs")
 	}
 }
