@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -142,10 +143,15 @@ func (c *change) applyEach(ctx context.Context, channels map[string]*ent.Channel
 		return nil, nil
 	}
 	var settled []Settled
-	apply := func() error {
+	apply := func() (err error) {
+		defer func() {
+			if broke := recover(); broke != nil { // a stored event must not end the process at each start
+				c.d.log.Error("applying an event panicked", "panic", broke, "stack", string(debug.Stack()))
+				err = errors.New("applying it panicked, see the server's log")
+			}
+		}()
 		intake := &intake{change: c, channels: channels}
-		outcomes, err := intake.apply(ctx, batch)
-		settled = outcomes
+		settled, err = intake.apply(ctx, batch)
 		return err
 	}
 	err := c.part(ctx, apply)

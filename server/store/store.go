@@ -149,10 +149,8 @@ func (tx *Tx) Savepoint(ctx context.Context, f func() error) error {
 		return err
 	}
 	if err := f(); err != nil {
-		if _, undo := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT part"); undo != nil {
-			return errors.Join(err, undo)
-		}
-		return err
+		_, undo := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
+		return errors.Join(err, undo)
 	}
 	_, err := tx.ExecContext(ctx, "RELEASE SAVEPOINT part")
 	return err
