@@ -43,15 +43,15 @@ type Store struct {
 // Open connects to a database: a postgres:// URL, or the path of a SQLite file.
 func Open(ctx context.Context, location string) (*Store, error) {
 	s := &Store{URL: location, dialect: dialect.Postgres}
-	driver, dsn, conns := "postgres", location, 24
+	open, conns := openPostgres, 24
 	if !IsPostgres(location) {
 		if err := os.MkdirAll(filepath.Dir(location), 0o700); err != nil {
 			return nil, fmt.Errorf("make the folder of the database: %w", err)
 		}
 		s.dialect, s.writer = dialect.SQLite, make(chan struct{}, 1)
-		driver, dsn, conns = "sqlite", sqliteDSN(location, true), 8
+		open, conns = openSQLite, 8
 	}
-	db, err := sql.Open(driver, dsn)
+	db, err := open(location)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -65,6 +65,16 @@ func Open(ctx context.Context, location string) (*Store, error) {
 	}
 	return s, nil
 }
+
+func openPostgres(url string) (*sql.DB, error) {
+	connector, err := pq.NewConnector(url)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(prepared{connector}), nil
+}
+
+func openSQLite(path string) (*sql.DB, error) { return sql.Open("sqlite", sqliteDSN(path, true)) }
 
 // IsPostgres tells a PostgreSQL URL from the path of a SQLite file.
 func IsPostgres(location string) bool {
@@ -205,7 +215,7 @@ func isConflict(err error) bool {
 	case "40001", "40P01", "sqlite:busy":
 		return true
 	}
-	return false
+	return isOutdated(err)
 }
 
 // IsUnique says that a row with this key is there already.
