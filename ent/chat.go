@@ -50,6 +50,8 @@ type Chat struct {
 	WaitingSince *time.Time `json:"waiting_since,omitempty"`
 	// CompletedAt holds the value of the "completed_at" field.
 	CompletedAt *time.Time `json:"completed_at,omitempty"`
+	// provider's time of the customer's last message: the reply window counts from it
+	LastInboundAt *time.Time `json:"last_inbound_at,omitempty"`
 	// messages of the customer, for unread counts
 	InboundCount int64 `json:"inbound_count,omitempty"`
 	// DeliveredUntil holds the value of the "delivered_until" field.
@@ -151,7 +153,7 @@ func (*Chat) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case chat.FieldStatus:
 			values[i] = new(sql.NullString)
-		case chat.FieldLastMessageAt, chat.FieldOpenedAt, chat.FieldWaitingSince, chat.FieldCompletedAt, chat.FieldDeliveredUntil, chat.FieldReadUntil, chat.FieldCreatedAt:
+		case chat.FieldLastMessageAt, chat.FieldOpenedAt, chat.FieldWaitingSince, chat.FieldCompletedAt, chat.FieldLastInboundAt, chat.FieldDeliveredUntil, chat.FieldReadUntil, chat.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		case chat.FieldID, chat.FieldChannelID, chat.FieldIdentityID, chat.FieldContactID:
 			values[i] = new(uuid.UUID)
@@ -261,6 +263,13 @@ func (_m *Chat) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CompletedAt = new(time.Time)
 				*_m.CompletedAt = value.Time
+			}
+		case chat.FieldLastInboundAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_inbound_at", values[i])
+			} else if value.Valid {
+				_m.LastInboundAt = new(time.Time)
+				*_m.LastInboundAt = value.Time
 			}
 		case chat.FieldInboundCount:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -403,6 +412,11 @@ func (_m *Chat) String() string {
 	builder.WriteString(", ")
 	if v := _m.CompletedAt; v != nil {
 		builder.WriteString("completed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.LastInboundAt; v != nil {
+		builder.WriteString("last_inbound_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -155,6 +155,20 @@ func (_c *ChatCreate) SetNillableCompletedAt(v *time.Time) *ChatCreate {
 	return _c
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (_c *ChatCreate) SetLastInboundAt(v time.Time) *ChatCreate {
+	_c.mutation.SetLastInboundAt(v)
+	return _c
+}
+
+// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
+func (_c *ChatCreate) SetNillableLastInboundAt(v *time.Time) *ChatCreate {
+	if v != nil {
+		_c.SetLastInboundAt(*v)
+	}
+	return _c
+}
+
 // SetInboundCount sets the "inbound_count" field.
 func (_c *ChatCreate) SetInboundCount(v int64) *ChatCreate {
 	_c.mutation.SetInboundCount(v)
@@ -415,6 +429,10 @@ func (_c *ChatCreate) createSpec() (*Chat, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CompletedAt(); ok {
 		_spec.SetField(chat.FieldCompletedAt, field.TypeTime, value)
 		_node.CompletedAt = &value
+	}
+	if value, ok := _c.mutation.LastInboundAt(); ok {
+		_spec.SetField(chat.FieldLastInboundAt, field.TypeTime, value)
+		_node.LastInboundAt = &value
 	}
 	if value, ok := _c.mutation.InboundCount(); ok {
 		_spec.SetField(chat.FieldInboundCount, field.TypeInt64, value)
@@ -714,6 +732,24 @@ func (u *ChatUpsert) UpdateCompletedAt() *ChatUpsert {
 // ClearCompletedAt clears the value of the "completed_at" field.
 func (u *ChatUpsert) ClearCompletedAt() *ChatUpsert {
 	u.SetNull(chat.FieldCompletedAt)
+	return u
+}
+
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (u *ChatUpsert) SetLastInboundAt(v time.Time) *ChatUpsert {
+	u.Set(chat.FieldLastInboundAt, v)
+	return u
+}
+
+// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
+func (u *ChatUpsert) UpdateLastInboundAt() *ChatUpsert {
+	u.SetExcluded(chat.FieldLastInboundAt)
+	return u
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (u *ChatUpsert) ClearLastInboundAt() *ChatUpsert {
+	u.SetNull(chat.FieldLastInboundAt)
 	return u
 }
 
@@ -1017,6 +1053,27 @@ func (u *ChatUpsertOne) UpdateCompletedAt() *ChatUpsertOne {
 func (u *ChatUpsertOne) ClearCompletedAt() *ChatUpsertOne {
 	return u.Update(func(s *ChatUpsert) {
 		s.ClearCompletedAt()
+	})
+}
+
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (u *ChatUpsertOne) SetLastInboundAt(v time.Time) *ChatUpsertOne {
+	return u.Update(func(s *ChatUpsert) {
+		s.SetLastInboundAt(v)
+	})
+}
+
+// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
+func (u *ChatUpsertOne) UpdateLastInboundAt() *ChatUpsertOne {
+	return u.Update(func(s *ChatUpsert) {
+		s.UpdateLastInboundAt()
+	})
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (u *ChatUpsertOne) ClearLastInboundAt() *ChatUpsertOne {
+	return u.Update(func(s *ChatUpsert) {
+		s.ClearLastInboundAt()
 	})
 }
 
@@ -1499,6 +1556,27 @@ func (u *ChatUpsertBulk) UpdateCompletedAt() *ChatUpsertBulk {
 func (u *ChatUpsertBulk) ClearCompletedAt() *ChatUpsertBulk {
 	return u.Update(func(s *ChatUpsert) {
 		s.ClearCompletedAt()
+	})
+}
+
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (u *ChatUpsertBulk) SetLastInboundAt(v time.Time) *ChatUpsertBulk {
+	return u.Update(func(s *ChatUpsert) {
+		s.SetLastInboundAt(v)
+	})
+}
+
+// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
+func (u *ChatUpsertBulk) UpdateLastInboundAt() *ChatUpsertBulk {
+	return u.Update(func(s *ChatUpsert) {
+		s.UpdateLastInboundAt()
+	})
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (u *ChatUpsertBulk) ClearLastInboundAt() *ChatUpsertBulk {
+	return u.Update(func(s *ChatUpsert) {
+		s.ClearLastInboundAt()
 	})
 }
 

@@ -194,6 +194,26 @@ func (_u *ChatUpdate) ClearCompletedAt() *ChatUpdate {
 	return _u
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (_u *ChatUpdate) SetLastInboundAt(v time.Time) *ChatUpdate {
+	_u.mutation.SetLastInboundAt(v)
+	return _u
+}
+
+// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
+func (_u *ChatUpdate) SetNillableLastInboundAt(v *time.Time) *ChatUpdate {
+	if v != nil {
+		_u.SetLastInboundAt(*v)
+	}
+	return _u
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (_u *ChatUpdate) ClearLastInboundAt() *ChatUpdate {
+	_u.mutation.ClearLastInboundAt()
+	return _u
+}
+
 // SetInboundCount sets the "inbound_count" field.
 func (_u *ChatUpdate) SetInboundCount(v int64) *ChatUpdate {
 	_u.mutation.ResetInboundCount()
@@ -415,6 +435,12 @@ func (_u *ChatUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.CompletedAtCleared() {
 		_spec.ClearField(chat.FieldCompletedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastInboundAt(); ok {
+		_spec.SetField(chat.FieldLastInboundAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastInboundAtCleared() {
+		_spec.ClearField(chat.FieldLastInboundAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.InboundCount(); ok {
 		_spec.SetField(chat.FieldInboundCount, field.TypeInt64, value)
@@ -709,6 +735,26 @@ func (_u *ChatUpdateOne) ClearCompletedAt() *ChatUpdateOne {
 	return _u
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (_u *ChatUpdateOne) SetLastInboundAt(v time.Time) *ChatUpdateOne {
+	_u.mutation.SetLastInboundAt(v)
+	return _u
+}
+
+// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
+func (_u *ChatUpdateOne) SetNillableLastInboundAt(v *time.Time) *ChatUpdateOne {
+	if v != nil {
+		_u.SetLastInboundAt(*v)
+	}
+	return _u
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (_u *ChatUpdateOne) ClearLastInboundAt() *ChatUpdateOne {
+	_u.mutation.ClearLastInboundAt()
+	return _u
+}
+
 // SetInboundCount sets the "inbound_count" field.
 func (_u *ChatUpdateOne) SetInboundCount(v int64) *ChatUpdateOne {
 	_u.mutation.ResetInboundCount()
@@ -960,6 +1006,12 @@ func (_u *ChatUpdateOne) sqlSave(ctx context.Context) (_node *Chat, err error) {
 	}
 	if _u.mutation.CompletedAtCleared() {
 		_spec.ClearField(chat.FieldCompletedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastInboundAt(); ok {
+		_spec.SetField(chat.FieldLastInboundAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastInboundAtCleared() {
+		_spec.ClearField(chat.FieldLastInboundAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.InboundCount(); ok {
 		_spec.SetField(chat.FieldInboundCount, field.TypeInt64, value)

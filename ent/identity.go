@@ -26,8 +26,6 @@ type Identity struct {
 	ExternalID string `json:"external_id,omitempty"`
 	// ContactID holds the value of the "contact_id" field.
 	ContactID uuid.UUID `json:"contact_id,omitempty"`
-	// provider's time of the customer's last message: the reply window counts from it
-	LastInboundAt *time.Time `json:"last_inbound_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -76,7 +74,7 @@ func (*Identity) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case identity.FieldExternalID:
 			values[i] = new(sql.NullString)
-		case identity.FieldLastInboundAt, identity.FieldCreatedAt:
+		case identity.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		case identity.FieldID, identity.FieldChannelID, identity.FieldContactID:
 			values[i] = new(uuid.UUID)
@@ -118,13 +116,6 @@ func (_m *Identity) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field contact_id", values[i])
 			} else if value != nil {
 				_m.ContactID = *value
-			}
-		case identity.FieldLastInboundAt:
-			if value, ok := values[i].(*sql.NullTime); !ok {
-				return fmt.Errorf("unexpected type %T for field last_inbound_at", values[i])
-			} else if value.Valid {
-				_m.LastInboundAt = new(time.Time)
-				*_m.LastInboundAt = value.Time
 			}
 		case identity.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -186,11 +177,6 @@ func (_m *Identity) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("contact_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ContactID))
-	builder.WriteString(", ")
-	if v := _m.LastInboundAt; v != nil {
-		builder.WriteString("last_inbound_at=")
-		builder.WriteString(v.Format(time.ANSIC))
-	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -44,20 +44,6 @@ func (_c *IdentityCreate) SetContactID(v uuid.UUID) *IdentityCreate {
 	return _c
 }
 
-// SetLastInboundAt sets the "last_inbound_at" field.
-func (_c *IdentityCreate) SetLastInboundAt(v time.Time) *IdentityCreate {
-	_c.mutation.SetLastInboundAt(v)
-	return _c
-}
-
-// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
-func (_c *IdentityCreate) SetNillableLastInboundAt(v *time.Time) *IdentityCreate {
-	if v != nil {
-		_c.SetLastInboundAt(*v)
-	}
-	return _c
-}
-
 // SetCreatedAt sets the "created_at" field.
 func (_c *IdentityCreate) SetCreatedAt(v time.Time) *IdentityCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -189,10 +175,6 @@ func (_c *IdentityCreate) createSpec() (*Identity, *sqlgraph.CreateSpec) {
 		_spec.SetField(identity.FieldExternalID, field.TypeString, value)
 		_node.ExternalID = value
 	}
-	if value, ok := _c.mutation.LastInboundAt(); ok {
-		_spec.SetField(identity.FieldLastInboundAt, field.TypeTime, value)
-		_node.LastInboundAt = &value
-	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(identity.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -295,24 +277,6 @@ func (u *IdentityUpsert) UpdateContactID() *IdentityUpsert {
 	return u
 }
 
-// SetLastInboundAt sets the "last_inbound_at" field.
-func (u *IdentityUpsert) SetLastInboundAt(v time.Time) *IdentityUpsert {
-	u.Set(identity.FieldLastInboundAt, v)
-	return u
-}
-
-// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
-func (u *IdentityUpsert) UpdateLastInboundAt() *IdentityUpsert {
-	u.SetExcluded(identity.FieldLastInboundAt)
-	return u
-}
-
-// ClearLastInboundAt clears the value of the "last_inbound_at" field.
-func (u *IdentityUpsert) ClearLastInboundAt() *IdentityUpsert {
-	u.SetNull(identity.FieldLastInboundAt)
-	return u
-}
-
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -381,27 +345,6 @@ func (u *IdentityUpsertOne) SetContactID(v uuid.UUID) *IdentityUpsertOne {
 func (u *IdentityUpsertOne) UpdateContactID() *IdentityUpsertOne {
 	return u.Update(func(s *IdentityUpsert) {
 		s.UpdateContactID()
-	})
-}
-
-// SetLastInboundAt sets the "last_inbound_at" field.
-func (u *IdentityUpsertOne) SetLastInboundAt(v time.Time) *IdentityUpsertOne {
-	return u.Update(func(s *IdentityUpsert) {
-		s.SetLastInboundAt(v)
-	})
-}
-
-// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
-func (u *IdentityUpsertOne) UpdateLastInboundAt() *IdentityUpsertOne {
-	return u.Update(func(s *IdentityUpsert) {
-		s.UpdateLastInboundAt()
-	})
-}
-
-// ClearLastInboundAt clears the value of the "last_inbound_at" field.
-func (u *IdentityUpsertOne) ClearLastInboundAt() *IdentityUpsertOne {
-	return u.Update(func(s *IdentityUpsert) {
-		s.ClearLastInboundAt()
 	})
 }
 
@@ -640,27 +583,6 @@ func (u *IdentityUpsertBulk) SetContactID(v uuid.UUID) *IdentityUpsertBulk {
 func (u *IdentityUpsertBulk) UpdateContactID() *IdentityUpsertBulk {
 	return u.Update(func(s *IdentityUpsert) {
 		s.UpdateContactID()
-	})
-}
-
-// SetLastInboundAt sets the "last_inbound_at" field.
-func (u *IdentityUpsertBulk) SetLastInboundAt(v time.Time) *IdentityUpsertBulk {
-	return u.Update(func(s *IdentityUpsert) {
-		s.SetLastInboundAt(v)
-	})
-}
-
-// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
-func (u *IdentityUpsertBulk) UpdateLastInboundAt() *IdentityUpsertBulk {
-	return u.Update(func(s *IdentityUpsert) {
-		s.UpdateLastInboundAt()
-	})
-}
-
-// ClearLastInboundAt clears the value of the "last_inbound_at" field.
-func (u *IdentityUpsertBulk) ClearLastInboundAt() *IdentityUpsertBulk {
-	return u.Update(func(s *IdentityUpsert) {
-		s.ClearLastInboundAt()
 	})
 }
 

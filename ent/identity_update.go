@@ -9,7 +9,6 @@ import (
 	"parley/ent/contact"
 	"parley/ent/identity"
 	"parley/ent/predicate"
-	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -42,26 +41,6 @@ func (_u *IdentityUpdate) SetNillableContactID(v *uuid.UUID) *IdentityUpdate {
 	if v != nil {
 		_u.SetContactID(*v)
 	}
-	return _u
-}
-
-// SetLastInboundAt sets the "last_inbound_at" field.
-func (_u *IdentityUpdate) SetLastInboundAt(v time.Time) *IdentityUpdate {
-	_u.mutation.SetLastInboundAt(v)
-	return _u
-}
-
-// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
-func (_u *IdentityUpdate) SetNillableLastInboundAt(v *time.Time) *IdentityUpdate {
-	if v != nil {
-		_u.SetLastInboundAt(*v)
-	}
-	return _u
-}
-
-// ClearLastInboundAt clears the value of the "last_inbound_at" field.
-func (_u *IdentityUpdate) ClearLastInboundAt() *IdentityUpdate {
-	_u.mutation.ClearLastInboundAt()
 	return _u
 }
 
@@ -137,12 +116,6 @@ func (_u *IdentityUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
-	if value, ok := _u.mutation.LastInboundAt(); ok {
-		_spec.SetField(identity.FieldLastInboundAt, field.TypeTime, value)
-	}
-	if _u.mutation.LastInboundAtCleared() {
-		_spec.ClearField(identity.FieldLastInboundAt, field.TypeTime)
-	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -205,26 +178,6 @@ func (_u *IdentityUpdateOne) SetNillableContactID(v *uuid.UUID) *IdentityUpdateO
 	if v != nil {
 		_u.SetContactID(*v)
 	}
-	return _u
-}
-
-// SetLastInboundAt sets the "last_inbound_at" field.
-func (_u *IdentityUpdateOne) SetLastInboundAt(v time.Time) *IdentityUpdateOne {
-	_u.mutation.SetLastInboundAt(v)
-	return _u
-}
-
-// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
-func (_u *IdentityUpdateOne) SetNillableLastInboundAt(v *time.Time) *IdentityUpdateOne {
-	if v != nil {
-		_u.SetLastInboundAt(*v)
-	}
-	return _u
-}
-
-// ClearLastInboundAt clears the value of the "last_inbound_at" field.
-func (_u *IdentityUpdateOne) ClearLastInboundAt() *IdentityUpdateOne {
-	_u.mutation.ClearLastInboundAt()
 	return _u
 }
 
@@ -329,12 +282,6 @@ func (_u *IdentityUpdateOne) sqlSave(ctx context.Context) (_node *Identity, err 
 				ps[i](selector)
 			}
 		}
-	}
-	if value, ok := _u.mutation.LastInboundAt(); ok {
-		_spec.SetField(identity.FieldLastInboundAt, field.TypeTime, value)
-	}
-	if _u.mutation.LastInboundAtCleared() {
-		_spec.ClearField(identity.FieldLastInboundAt, field.TypeTime)
 	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -1120,6 +1120,7 @@ type ChatMutation struct {
 	opened_at        *time.Time
 	waiting_since    *time.Time
 	completed_at     *time.Time
+	last_inbound_at  *time.Time
 	inbound_count    *int64
 	addinbound_count *int64
 	delivered_until  *time.Time
@@ -1822,6 +1823,55 @@ func (m *ChatMutation) ResetCompletedAt() {
 	delete(m.clearedFields, chat.FieldCompletedAt)
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (m *ChatMutation) SetLastInboundAt(t time.Time) {
+	m.last_inbound_at = &t
+}
+
+// LastInboundAt returns the value of the "last_inbound_at" field in the mutation.
+func (m *ChatMutation) LastInboundAt() (r time.Time, exists bool) {
+	v := m.last_inbound_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastInboundAt returns the old "last_inbound_at" field's value of the Chat entity.
+// If the Chat object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChatMutation) OldLastInboundAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastInboundAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastInboundAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastInboundAt: %w", err)
+	}
+	return oldValue.LastInboundAt, nil
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (m *ChatMutation) ClearLastInboundAt() {
+	m.last_inbound_at = nil
+	m.clearedFields[chat.FieldLastInboundAt] = struct{}{}
+}
+
+// LastInboundAtCleared returns if the "last_inbound_at" field was cleared in this mutation.
+func (m *ChatMutation) LastInboundAtCleared() bool {
+	_, ok := m.clearedFields[chat.FieldLastInboundAt]
+	return ok
+}
+
+// ResetLastInboundAt resets all changes to the "last_inbound_at" field.
+func (m *ChatMutation) ResetLastInboundAt() {
+	m.last_inbound_at = nil
+	delete(m.clearedFields, chat.FieldLastInboundAt)
+}
+
 // SetInboundCount sets the "inbound_count" field.
 func (m *ChatMutation) SetInboundCount(i int64) {
 	m.inbound_count = &i
@@ -2237,7 +2287,7 @@ func (m *ChatMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChatMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m.channel != nil {
 		fields = append(fields, chat.FieldChannelID)
 	}
@@ -2276,6 +2326,9 @@ func (m *ChatMutation) Fields() []string {
 	}
 	if m.completed_at != nil {
 		fields = append(fields, chat.FieldCompletedAt)
+	}
+	if m.last_inbound_at != nil {
+		fields = append(fields, chat.FieldLastInboundAt)
 	}
 	if m.inbound_count != nil {
 		fields = append(fields, chat.FieldInboundCount)
@@ -2326,6 +2379,8 @@ func (m *ChatMutation) Field(name string) (ent.Value, bool) {
 		return m.WaitingSince()
 	case chat.FieldCompletedAt:
 		return m.CompletedAt()
+	case chat.FieldLastInboundAt:
+		return m.LastInboundAt()
 	case chat.FieldInboundCount:
 		return m.InboundCount()
 	case chat.FieldDeliveredUntil:
@@ -2371,6 +2426,8 @@ func (m *ChatMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldWaitingSince(ctx)
 	case chat.FieldCompletedAt:
 		return m.OldCompletedAt(ctx)
+	case chat.FieldLastInboundAt:
+		return m.OldLastInboundAt(ctx)
 	case chat.FieldInboundCount:
 		return m.OldInboundCount(ctx)
 	case chat.FieldDeliveredUntil:
@@ -2480,6 +2537,13 @@ func (m *ChatMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetCompletedAt(v)
+		return nil
+	case chat.FieldLastInboundAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastInboundAt(v)
 		return nil
 	case chat.FieldInboundCount:
 		v, ok := value.(int64)
@@ -2594,6 +2658,9 @@ func (m *ChatMutation) ClearedFields() []string {
 	if m.FieldCleared(chat.FieldCompletedAt) {
 		fields = append(fields, chat.FieldCompletedAt)
 	}
+	if m.FieldCleared(chat.FieldLastInboundAt) {
+		fields = append(fields, chat.FieldLastInboundAt)
+	}
 	if m.FieldCleared(chat.FieldDeliveredUntil) {
 		fields = append(fields, chat.FieldDeliveredUntil)
 	}
@@ -2634,6 +2701,9 @@ func (m *ChatMutation) ClearField(name string) error {
 		return nil
 	case chat.FieldCompletedAt:
 		m.ClearCompletedAt()
+		return nil
+	case chat.FieldLastInboundAt:
+		m.ClearLastInboundAt()
 		return nil
 	case chat.FieldDeliveredUntil:
 		m.ClearDeliveredUntil()
@@ -2687,6 +2757,9 @@ func (m *ChatMutation) ResetField(name string) error {
 		return nil
 	case chat.FieldCompletedAt:
 		m.ResetCompletedAt()
+		return nil
+	case chat.FieldLastInboundAt:
+		m.ResetLastInboundAt()
 		return nil
 	case chat.FieldInboundCount:
 		m.ResetInboundCount()
@@ -6852,20 +6925,19 @@ func (m *IdempotencyKeyMutation) ResetEdge(name string) error {
 // IdentityMutation represents an operation that mutates the Identity nodes in the graph.
 type IdentityMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *uuid.UUID
-	external_id     *string
-	last_inbound_at *time.Time
-	created_at      *time.Time
-	clearedFields   map[string]struct{}
-	channel         *uuid.UUID
-	clearedchannel  bool
-	contact         *uuid.UUID
-	clearedcontact  bool
-	done            bool
-	oldValue        func(context.Context) (*Identity, error)
-	predicates      []predicate.Identity
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	external_id    *string
+	created_at     *time.Time
+	clearedFields  map[string]struct{}
+	channel        *uuid.UUID
+	clearedchannel bool
+	contact        *uuid.UUID
+	clearedcontact bool
+	done           bool
+	oldValue       func(context.Context) (*Identity, error)
+	predicates     []predicate.Identity
 }
 
 var _ ent.Mutation = (*IdentityMutation)(nil)
@@ -7080,55 +7152,6 @@ func (m *IdentityMutation) ResetContactID() {
 	m.contact = nil
 }
 
-// SetLastInboundAt sets the "last_inbound_at" field.
-func (m *IdentityMutation) SetLastInboundAt(t time.Time) {
-	m.last_inbound_at = &t
-}
-
-// LastInboundAt returns the value of the "last_inbound_at" field in the mutation.
-func (m *IdentityMutation) LastInboundAt() (r time.Time, exists bool) {
-	v := m.last_inbound_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldLastInboundAt returns the old "last_inbound_at" field's value of the Identity entity.
-// If the Identity object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *IdentityMutation) OldLastInboundAt(ctx context.Context) (v *time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldLastInboundAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldLastInboundAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldLastInboundAt: %w", err)
-	}
-	return oldValue.LastInboundAt, nil
-}
-
-// ClearLastInboundAt clears the value of the "last_inbound_at" field.
-func (m *IdentityMutation) ClearLastInboundAt() {
-	m.last_inbound_at = nil
-	m.clearedFields[identity.FieldLastInboundAt] = struct{}{}
-}
-
-// LastInboundAtCleared returns if the "last_inbound_at" field was cleared in this mutation.
-func (m *IdentityMutation) LastInboundAtCleared() bool {
-	_, ok := m.clearedFields[identity.FieldLastInboundAt]
-	return ok
-}
-
-// ResetLastInboundAt resets all changes to the "last_inbound_at" field.
-func (m *IdentityMutation) ResetLastInboundAt() {
-	m.last_inbound_at = nil
-	delete(m.clearedFields, identity.FieldLastInboundAt)
-}
-
 // SetCreatedAt sets the "created_at" field.
 func (m *IdentityMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -7253,7 +7276,7 @@ func (m *IdentityMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *IdentityMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 4)
 	if m.channel != nil {
 		fields = append(fields, identity.FieldChannelID)
 	}
@@ -7262,9 +7285,6 @@ func (m *IdentityMutation) Fields() []string {
 	}
 	if m.contact != nil {
 		fields = append(fields, identity.FieldContactID)
-	}
-	if m.last_inbound_at != nil {
-		fields = append(fields, identity.FieldLastInboundAt)
 	}
 	if m.created_at != nil {
 		fields = append(fields, identity.FieldCreatedAt)
@@ -7283,8 +7303,6 @@ func (m *IdentityMutation) Field(name string) (ent.Value, bool) {
 		return m.ExternalID()
 	case identity.FieldContactID:
 		return m.ContactID()
-	case identity.FieldLastInboundAt:
-		return m.LastInboundAt()
 	case identity.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -7302,8 +7320,6 @@ func (m *IdentityMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldExternalID(ctx)
 	case identity.FieldContactID:
 		return m.OldContactID(ctx)
-	case identity.FieldLastInboundAt:
-		return m.OldLastInboundAt(ctx)
 	case identity.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -7335,13 +7351,6 @@ func (m *IdentityMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetContactID(v)
-		return nil
-	case identity.FieldLastInboundAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetLastInboundAt(v)
 		return nil
 	case identity.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -7379,11 +7388,7 @@ func (m *IdentityMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *IdentityMutation) ClearedFields() []string {
-	var fields []string
-	if m.FieldCleared(identity.FieldLastInboundAt) {
-		fields = append(fields, identity.FieldLastInboundAt)
-	}
-	return fields
+	return nil
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -7396,11 +7401,6 @@ func (m *IdentityMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *IdentityMutation) ClearField(name string) error {
-	switch name {
-	case identity.FieldLastInboundAt:
-		m.ClearLastInboundAt()
-		return nil
-	}
 	return fmt.Errorf("unknown Identity nullable field %s", name)
 }
 
@@ -7416,9 +7416,6 @@ func (m *IdentityMutation) ResetField(name string) error {
 		return nil
 	case identity.FieldContactID:
 		m.ResetContactID()
-		return nil
-	case identity.FieldLastInboundAt:
-		m.ResetLastInboundAt()
 		return nil
 	case identity.FieldCreatedAt:
 		m.ResetCreatedAt()

@@ -55,11 +55,11 @@ func init() {
 	chatFields := schema.Chat{}.Fields()
 	_ = chatFields
 	// chatDescInboundCount is the schema descriptor for inbound_count field.
-	chatDescInboundCount := chatFields[14].Descriptor()
+	chatDescInboundCount := chatFields[15].Descriptor()
 	// chat.DefaultInboundCount holds the default value on creation for the inbound_count field.
 	chat.DefaultInboundCount = chatDescInboundCount.Default.(int64)
 	// chatDescVersion is the schema descriptor for version field.
-	chatDescVersion := chatFields[18].Descriptor()
+	chatDescVersion := chatFields[19].Descriptor()
 	// chat.DefaultVersion holds the default value on creation for the version field.
 	chat.DefaultVersion = chatDescVersion.Default.(int64)
 	// chatDescID is the schema descriptor for id field.

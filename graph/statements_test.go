@@ -93,6 +93,13 @@ func (c *countingConn) ExecContext(ctx context.Context, query string, args []dri
 	return c.connection.ExecContext(ctx, query, args)
 }
 
+// PrepareContext stands for one statement however many rows it is run for, as
+// PostgreSQL has one for them.
+func (c *countingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	c.note(ctx, query)
+	return c.connection.PrepareContext(ctx, query)
+}
+
 func (c *countingConn) CheckNamedValue(v *driver.NamedValue) error {
 	if checker, ok := c.connection.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(v)
@@ -122,7 +129,7 @@ var cost = map[string][2]int{
 	"history":  {10, 10},
 	"events":   {4, 4}, // what they are about was loaded once for all viewers
 	"accept":   {13, 14},
-	"send":     {17, 19},
+	"send":     {16, 18},
 	"read":     {5, 5},
 	"complete": {7, 8},
 }

@@ -41,6 +41,8 @@ const (
 	FieldWaitingSince = "waiting_since"
 	// FieldCompletedAt holds the string denoting the completed_at field in the database.
 	FieldCompletedAt = "completed_at"
+	// FieldLastInboundAt holds the string denoting the last_inbound_at field in the database.
+	FieldLastInboundAt = "last_inbound_at"
 	// FieldInboundCount holds the string denoting the inbound_count field in the database.
 	FieldInboundCount = "inbound_count"
 	// FieldDeliveredUntil holds the string denoting the delivered_until field in the database.
@@ -116,6 +118,7 @@ var Columns = []string{
 	FieldOpenedAt,
 	FieldWaitingSince,
 	FieldCompletedAt,
+	FieldLastInboundAt,
 	FieldInboundCount,
 	FieldDeliveredUntil,
 	FieldReadUntil,
@@ -234,6 +237,11 @@ func ByWaitingSince(opts ...sql.OrderTermOption) OrderOption {
 // ByCompletedAt orders the results by the completed_at field.
 func ByCompletedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCompletedAt, opts...).ToFunc()
+}
+
+// ByLastInboundAt orders the results by the last_inbound_at field.
+func ByLastInboundAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastInboundAt, opts...).ToFunc()
 }
 
 // ByInboundCount orders the results by the inbound_count field.

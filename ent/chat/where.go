@@ -111,6 +111,11 @@ func CompletedAt(v time.Time) predicate.Chat {
 	return predicate.Chat(sql.FieldEQ(FieldCompletedAt, v))
 }
 
+// LastInboundAt applies equality check predicate on the "last_inbound_at" field. It's identical to LastInboundAtEQ.
+func LastInboundAt(v time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldEQ(FieldLastInboundAt, v))
+}
+
 // InboundCount applies equality check predicate on the "inbound_count" field. It's identical to InboundCountEQ.
 func InboundCount(v int64) predicate.Chat {
 	return predicate.Chat(sql.FieldEQ(FieldInboundCount, v))
@@ -564,6 +569,56 @@ func CompletedAtIsNil() predicate.Chat {
 // CompletedAtNotNil applies the NotNil predicate on the "completed_at" field.
 func CompletedAtNotNil() predicate.Chat {
 	return predicate.Chat(sql.FieldNotNull(FieldCompletedAt))
+}
+
+// LastInboundAtEQ applies the EQ predicate on the "last_inbound_at" field.
+func LastInboundAtEQ(v time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldEQ(FieldLastInboundAt, v))
+}
+
+// LastInboundAtNEQ applies the NEQ predicate on the "last_inbound_at" field.
+func LastInboundAtNEQ(v time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldNEQ(FieldLastInboundAt, v))
+}
+
+// LastInboundAtIn applies the In predicate on the "last_inbound_at" field.
+func LastInboundAtIn(vs ...time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldIn(FieldLastInboundAt, vs...))
+}
+
+// LastInboundAtNotIn applies the NotIn predicate on the "last_inbound_at" field.
+func LastInboundAtNotIn(vs ...time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldNotIn(FieldLastInboundAt, vs...))
+}
+
+// LastInboundAtGT applies the GT predicate on the "last_inbound_at" field.
+func LastInboundAtGT(v time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldGT(FieldLastInboundAt, v))
+}
+
+// LastInboundAtGTE applies the GTE predicate on the "last_inbound_at" field.
+func LastInboundAtGTE(v time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldGTE(FieldLastInboundAt, v))
+}
+
+// LastInboundAtLT applies the LT predicate on the "last_inbound_at" field.
+func LastInboundAtLT(v time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldLT(FieldLastInboundAt, v))
+}
+
+// LastInboundAtLTE applies the LTE predicate on the "last_inbound_at" field.
+func LastInboundAtLTE(v time.Time) predicate.Chat {
+	return predicate.Chat(sql.FieldLTE(FieldLastInboundAt, v))
+}
+
+// LastInboundAtIsNil applies the IsNil predicate on the "last_inbound_at" field.
+func LastInboundAtIsNil() predicate.Chat {
+	return predicate.Chat(sql.FieldIsNull(FieldLastInboundAt))
+}
+
+// LastInboundAtNotNil applies the NotNil predicate on the "last_inbound_at" field.
+func LastInboundAtNotNil() predicate.Chat {
+	return predicate.Chat(sql.FieldNotNull(FieldLastInboundAt))
 }
 
 // InboundCountEQ applies the EQ predicate on the "inbound_count" field.

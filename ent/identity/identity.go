@@ -19,8 +19,6 @@ const (
 	FieldExternalID = "external_id"
 	// FieldContactID holds the string denoting the contact_id field in the database.
 	FieldContactID = "contact_id"
-	// FieldLastInboundAt holds the string denoting the last_inbound_at field in the database.
-	FieldLastInboundAt = "last_inbound_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// EdgeChannel holds the string denoting the channel edge name in mutations.
@@ -51,7 +49,6 @@ var Columns = []string{
 	FieldChannelID,
 	FieldExternalID,
 	FieldContactID,
-	FieldLastInboundAt,
 	FieldCreatedAt,
 }
 
@@ -91,11 +88,6 @@ func ByExternalID(opts ...sql.OrderTermOption) OrderOption {
 // ByContactID orders the results by the contact_id field.
 func ByContactID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldContactID, opts...).ToFunc()
-}
-
-// ByLastInboundAt orders the results by the last_inbound_at field.
-func ByLastInboundAt(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldLastInboundAt, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

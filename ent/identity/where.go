@@ -71,11 +71,6 @@ func ContactID(v uuid.UUID) predicate.Identity {
 	return predicate.Identity(sql.FieldEQ(FieldContactID, v))
 }
 
-// LastInboundAt applies equality check predicate on the "last_inbound_at" field. It's identical to LastInboundAtEQ.
-func LastInboundAt(v time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldEQ(FieldLastInboundAt, v))
-}
-
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Identity {
 	return predicate.Identity(sql.FieldEQ(FieldCreatedAt, v))
@@ -184,56 +179,6 @@ func ContactIDIn(vs ...uuid.UUID) predicate.Identity {
 // ContactIDNotIn applies the NotIn predicate on the "contact_id" field.
 func ContactIDNotIn(vs ...uuid.UUID) predicate.Identity {
 	return predicate.Identity(sql.FieldNotIn(FieldContactID, vs...))
-}
-
-// LastInboundAtEQ applies the EQ predicate on the "last_inbound_at" field.
-func LastInboundAtEQ(v time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldEQ(FieldLastInboundAt, v))
-}
-
-// LastInboundAtNEQ applies the NEQ predicate on the "last_inbound_at" field.
-func LastInboundAtNEQ(v time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldNEQ(FieldLastInboundAt, v))
-}
-
-// LastInboundAtIn applies the In predicate on the "last_inbound_at" field.
-func LastInboundAtIn(vs ...time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldIn(FieldLastInboundAt, vs...))
-}
-
-// LastInboundAtNotIn applies the NotIn predicate on the "last_inbound_at" field.
-func LastInboundAtNotIn(vs ...time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldNotIn(FieldLastInboundAt, vs...))
-}
-
-// LastInboundAtGT applies the GT predicate on the "last_inbound_at" field.
-func LastInboundAtGT(v time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldGT(FieldLastInboundAt, v))
-}
-
-// LastInboundAtGTE applies the GTE predicate on the "last_inbound_at" field.
-func LastInboundAtGTE(v time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldGTE(FieldLastInboundAt, v))
-}
-
-// LastInboundAtLT applies the LT predicate on the "last_inbound_at" field.
-func LastInboundAtLT(v time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldLT(FieldLastInboundAt, v))
-}
-
-// LastInboundAtLTE applies the LTE predicate on the "last_inbound_at" field.
-func LastInboundAtLTE(v time.Time) predicate.Identity {
-	return predicate.Identity(sql.FieldLTE(FieldLastInboundAt, v))
-}
-
-// LastInboundAtIsNil applies the IsNil predicate on the "last_inbound_at" field.
-func LastInboundAtIsNil() predicate.Identity {
-	return predicate.Identity(sql.FieldIsNull(FieldLastInboundAt))
-}
-
-// LastInboundAtNotNil applies the NotNil predicate on the "last_inbound_at" field.
-func LastInboundAtNotNil() predicate.Identity {
-	return predicate.Identity(sql.FieldNotNull(FieldLastInboundAt))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

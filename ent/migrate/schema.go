@@ -62,6 +62,7 @@ var (
 		{Name: "opened_at", Type: field.TypeTime},
 		{Name: "waiting_since", Type: field.TypeTime, Nullable: true},
 		{Name: "completed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_inbound_at", Type: field.TypeTime, Nullable: true},
 		{Name: "inbound_count", Type: field.TypeInt64, Default: 0},
 		{Name: "delivered_until", Type: field.TypeTime, Nullable: true},
 		{Name: "read_until", Type: field.TypeTime, Nullable: true},
@@ -81,31 +82,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "chats_channels_channel",
-				Columns:    []*schema.Column{ChatsColumns[14]},
+				Columns:    []*schema.Column{ChatsColumns[15]},
 				RefColumns: []*schema.Column{ChannelsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "chats_identities_identity",
-				Columns:    []*schema.Column{ChatsColumns[15]},
+				Columns:    []*schema.Column{ChatsColumns[16]},
 				RefColumns: []*schema.Column{IdentitiesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "chats_contacts_contact",
-				Columns:    []*schema.Column{ChatsColumns[16]},
+				Columns:    []*schema.Column{ChatsColumns[17]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "chats_queues_queue",
-				Columns:    []*schema.Column{ChatsColumns[17]},
+				Columns:    []*schema.Column{ChatsColumns[18]},
 				RefColumns: []*schema.Column{QueuesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "chats_operators_operator",
-				Columns:    []*schema.Column{ChatsColumns[18]},
+				Columns:    []*schema.Column{ChatsColumns[19]},
 				RefColumns: []*schema.Column{OperatorsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -114,15 +115,18 @@ var (
 			{
 				Name:    "chat_one_open",
 				Unique:  true,
-				Columns: []*schema.Column{ChatsColumns[15]},
+				Columns: []*schema.Column{ChatsColumns[16]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "status <> 'COMPLETED'",
 				},
 			},
 			{
-				Name:    "chat_identity_id_opened_at",
+				Name:    "chat_completed",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[15], ChatsColumns[6]},
+				Columns: []*schema.Column{ChatsColumns[16], ChatsColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'COMPLETED'",
+				},
 			},
 			{
 				Name:    "chat_last_message_at_id",
@@ -132,27 +136,30 @@ var (
 			{
 				Name:    "chat_queue_id_last_message_at",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[17], ChatsColumns[5]},
+				Columns: []*schema.Column{ChatsColumns[18], ChatsColumns[5]},
 			},
 			{
 				Name:    "chat_queue_id_status_last_message_at",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[17], ChatsColumns[2], ChatsColumns[5]},
+				Columns: []*schema.Column{ChatsColumns[18], ChatsColumns[2], ChatsColumns[5]},
 			},
 			{
 				Name:    "chat_operator_id_status",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[18], ChatsColumns[2]},
+				Columns: []*schema.Column{ChatsColumns[19], ChatsColumns[2]},
 			},
 			{
 				Name:    "chat_contact_id",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[16]},
+				Columns: []*schema.Column{ChatsColumns[17]},
 			},
 			{
-				Name:    "chat_channel_id_status",
+				Name:    "chat_unrouted",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[14], ChatsColumns[2]},
+				Columns: []*schema.Column{ChatsColumns[15]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "queue_id IS NULL AND status = 'WAITING'",
+				},
 			},
 		},
 	}
@@ -263,13 +270,6 @@ var (
 		Name:       "events",
 		Columns:    EventsColumns,
 		PrimaryKey: []*schema.Column{EventsColumns[0]},
-		Indexes: []*schema.Index{
-			{
-				Name:    "event_at",
-				Unique:  false,
-				Columns: []*schema.Column{EventsColumns[1]},
-			},
-		},
 	}
 	// EventEpochsColumns holds the columns for the "event_epochs" table.
 	EventEpochsColumns = []*schema.Column{
@@ -315,7 +315,6 @@ var (
 	IdentitiesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "external_id", Type: field.TypeString},
-		{Name: "last_inbound_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "channel_id", Type: field.TypeUUID},
 		{Name: "contact_id", Type: field.TypeUUID},
@@ -328,13 +327,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "identities_channels_channel",
-				Columns:    []*schema.Column{IdentitiesColumns[4]},
+				Columns:    []*schema.Column{IdentitiesColumns[3]},
 				RefColumns: []*schema.Column{ChannelsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "identities_contacts_contact",
-				Columns:    []*schema.Column{IdentitiesColumns[5]},
+				Columns:    []*schema.Column{IdentitiesColumns[4]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -343,12 +342,12 @@ var (
 			{
 				Name:    "identity_channel_id_external_id",
 				Unique:  true,
-				Columns: []*schema.Column{IdentitiesColumns[4], IdentitiesColumns[1]},
+				Columns: []*schema.Column{IdentitiesColumns[3], IdentitiesColumns[1]},
 			},
 			{
 				Name:    "identity_contact_id",
 				Unique:  false,
-				Columns: []*schema.Column{IdentitiesColumns[5]},
+				Columns: []*schema.Column{IdentitiesColumns[4]},
 			},
 		},
 	}

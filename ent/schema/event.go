@@ -3,7 +3,6 @@ package schema
 import (
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
-	"entgo.io/ent/schema/index"
 	"github.com/google/uuid"
 )
 
@@ -35,4 +34,3 @@ func (Event) Fields() []ent.Field {
 	}
 }
 
-func (Event) Indexes() []ent.Index { return []ent.Index{index.Fields("at")} }

@@ -17,8 +17,6 @@ func (Identity) Fields() []ent.Field {
 		field.UUID("channel_id", uuid.UUID{}).Immutable(),
 		field.String("external_id").Immutable(),
 		field.UUID("contact_id", uuid.UUID{}),
-		field.Time("last_inbound_at").Optional().Nillable().
-			Comment("provider's time of the customer's last message: the reply window counts from it"),
 		createdAt(),
 	}
 }

@@ -124,7 +124,7 @@ func (c *change) routeWaiting(ctx context.Context, ch *ent.Channel) error {
 	if to == nil {
 		return nil
 	}
-	unrouted := chat.And(chat.ChannelID(ch.ID), chat.StatusEQ(chat.StatusWaiting), chat.QueueIDIsNil())
+	unrouted := chat.And(chat.ChannelID(ch.ID), isUnrouted)
 	query := c.Chat.Query().Where(unrouted).Order(ent.Asc(chat.FieldID))
 	if c.Postgres() {
 		query.ForUpdate()
@@ -196,7 +196,7 @@ func (d *Desk) Unprofiled(ctx context.Context, id uuid.UUID) (*ent.Identity, err
 // SetProfile gives a contact their name and picture.
 func (d *Desk) SetProfile(ctx context.Context, of *ent.Identity, p Profile) error {
 	return d.write(ctx, func(c *change) error {
-		query := c.Chat.Query().Where(chat.IdentityID(of.ID), chat.StatusNEQ(chat.StatusCompleted))
+		query := c.Chat.Query().Where(chat.IdentityID(of.ID), isOpen)
 		if c.Postgres() {
 			query.ForUpdate()
 		}

@@ -41,8 +41,13 @@ func (d *Desk) Outgoing(ctx context.Context, id uuid.UUID) (Outgoing, error) {
 	return Outgoing{
 		Delivery: del, Channel: of.Edges.Channel, Person: to.ExternalID,
 		Holding: of.Edges.Channel.State != channel.StateConnected,
-		Closed:  to.LastInboundAt == nil || to.LastInboundAt.Add(d.limits.ReplyWindow).Before(d.now()),
+		Closed:  d.windowClosed(of),
 	}, nil
+}
+
+// windowClosed says whether the customer has been silent for too long.
+func (d *Desk) windowClosed(c *ent.Chat) bool {
+	return c.LastInboundAt == nil || c.LastInboundAt.Add(d.limits.ReplyWindow).Before(d.now())
 }
 
 // Result is how the sending of a delivery went.

@@ -3,11 +3,12 @@ package desk
 import (
 	"context"
 
-	entsql "entgo.io/ent/dialect/sql"
-
 	"parley/ent"
 	"parley/ent/chat"
 	"parley/ent/predicate"
+	"parley/ent/schema"
+	"parley/ent/segment"
+	"parley/server/store"
 )
 
 // load reads and locks the newest chat that fits, or nil. What the batch has
@@ -44,71 +45,68 @@ func (in *intake) flush(ctx context.Context) error {
 	return nil
 }
 
+// The columns that an intake writes; the others have their defaults.
+var (
+	contactTable  = store.NewTable("contacts", "id uuid", "name text", "created_at timestamptz")
+	identityTable = store.NewTable("identities", "id uuid", "channel_id uuid", "external_id text", "contact_id uuid", "created_at timestamptz")
+	chatTable     = store.NewTable("chats",
+		"id uuid", "channel_id uuid", "identity_id uuid", "contact_id uuid", "queue_id uuid", "previous_id uuid", "status text",
+		"opened_at timestamptz", "waiting_since timestamptz", "created_at timestamptz",
+		"last_message_id uuid", "last_message_at timestamptz", "last_inbound_at timestamptz", "inbound_count bigint",
+		"delivered_until timestamptz", "read_until timestamptz", "version bigint")
+	activityTable = store.NewTable("chats", "id uuid",
+		"last_message_id uuid", "last_message_at timestamptz", "last_inbound_at timestamptz", "inbound_count bigint",
+		"delivered_until timestamptz", "read_until timestamptz", "version bigint")
+	segmentTable = store.NewTable("segments", "id uuid", "chat_id uuid", "holder text", "queue_id uuid", "cause text", "started_at timestamptz")
+	messageTable = store.NewTable("messages",
+		"id uuid", "chat_id uuid", "channel_id uuid", "external_id text", "direction text", "author_kind text", "author_id uuid",
+		"app_id text", "content_kind text", "text text", "attachments jsonb", "reply_to text", "state text",
+		"provider_at timestamptz", "sent_at timestamptz", "created_at timestamptz")
+)
+
 func (in *intake) writeContacts(ctx context.Context) error {
-	if len(in.newContacts) == 0 {
-		return nil
+	var rows store.Rows
+	for _, c := range in.newContacts {
+		rows.Add(c.ID, c.Name, c.CreatedAt)
 	}
-	return in.Contact.MapCreateBulk(in.newContacts, func(c *ent.ContactCreate, i int) {
-		row := in.newContacts[i]
-		c.SetID(row.ID).SetName(row.Name).SetCreatedAt(row.CreatedAt)
-	}).Exec(ctx)
+	return in.Insert(ctx, contactTable, rows)
 }
 
 func (in *intake) writeIdentities(ctx context.Context) error {
-	if len(in.wroteNow) == 0 {
-		return nil
+	var rows store.Rows
+	for _, i := range in.newPeople {
+		rows.Add(i.ID, i.ChannelID, i.ExternalID, i.ContactID, i.CreatedAt)
 	}
-	rows := make([]*ent.Identity, 0, len(in.wroteNow))
-	for _, row := range in.wroteNow {
-		rows = append(rows, row)
-	}
-	return in.Identity.MapCreateBulk(rows, func(c *ent.IdentityCreate, i int) {
-		row := rows[i]
-		c.SetID(row.ID).SetChannelID(row.ChannelID).SetExternalID(row.ExternalID).SetContactID(row.ContactID).
-			SetNillableLastInboundAt(row.LastInboundAt).SetCreatedAt(row.CreatedAt)
-	}).OnConflictColumns("id").Update(func(u *ent.IdentityUpsert) { u.UpdateLastInboundAt() }).Exec(ctx)
+	return in.Insert(ctx, identityTable, rows)
 }
 
 func (in *intake) writeChats(ctx context.Context) error {
-	if len(in.touched) == 0 {
-		return nil
-	}
-	rows := make([]*ent.Chat, 0, len(in.touched))
-	for _, row := range in.touched {
-		rows = append(rows, row)
-	}
-	err := in.Chat.MapCreateBulk(rows, func(c *ent.ChatCreate, i int) {
-		row := rows[i]
-		c.SetID(row.ID).SetChannelID(row.ChannelID).SetIdentityID(row.IdentityID).SetContactID(row.ContactID).
-			SetNillableQueueID(row.QueueID).SetNillablePreviousID(row.PreviousID).SetStatus(row.Status).
-			SetNillableLastMessageID(row.LastMessageID).SetLastMessageAt(row.LastMessageAt).SetOpenedAt(row.OpenedAt).
-			SetNillableWaitingSince(row.WaitingSince).SetInboundCount(row.InboundCount).
-			SetNillableDeliveredUntil(row.DeliveredUntil).SetNillableReadUntil(row.ReadUntil).
-			SetCreatedAt(row.CreatedAt).SetVersion(row.Version)
-	}).OnConflict(entsql.ConflictColumns("id"), entsql.ResolveWith(func(u *entsql.UpdateSet) {
-		for _, column := range []string{
-			chat.FieldLastMessageID, chat.FieldLastMessageAt, chat.FieldInboundCount,
-			chat.FieldDeliveredUntil, chat.FieldReadUntil, chat.FieldVersion,
-		} {
-			u.SetExcluded(column)
+	var fresh, first, known store.Rows
+	for _, c := range in.touched {
+		if !in.fresh[c.ID] {
+			known.Add(c.ID, c.LastMessageID, c.LastMessageAt, c.LastInboundAt, c.InboundCount, c.DeliveredUntil, c.ReadUntil, c.Version)
+			continue
 		}
-	})).Exec(ctx)
-	if err != nil || len(in.newChats) == 0 {
+		fresh.Add(c.ID, c.ChannelID, c.IdentityID, c.ContactID, c.QueueID, c.PreviousID, c.Status,
+			c.OpenedAt, c.WaitingSince, c.CreatedAt,
+			c.LastMessageID, c.LastMessageAt, c.LastInboundAt, c.InboundCount, c.DeliveredUntil, c.ReadUntil, c.Version)
+		first.Add(schema.NewID(), c.ID, segment.HolderQueue, c.QueueID, string(customerWrites), in.now)
+	}
+	if err := in.Insert(ctx, chatTable, fresh); err != nil {
 		return err
 	}
-	return in.Segment.CreateBulk(in.segmentsOf()...).Exec(ctx)
+	if err := in.Insert(ctx, segmentTable, first); err != nil {
+		return err
+	}
+	return in.Update(ctx, activityTable, known)
 }
 
 func (in *intake) writeMessages(ctx context.Context) error {
-	if len(in.newMessages) == 0 {
-		return nil
+	var rows store.Rows
+	for _, m := range in.newMessages {
+		rows.Add(m.ID, m.ChatID, m.ChannelID, m.ExternalID, m.Direction, m.AuthorKind, m.AuthorID,
+			m.AppID, m.ContentKind, m.Text, store.JSON(m.Attachments), m.ReplyTo, m.State,
+			m.ProviderAt, m.SentAt, m.CreatedAt)
 	}
-	return in.Message.MapCreateBulk(in.newMessages, func(c *ent.MessageCreate, i int) {
-		row := in.newMessages[i]
-		c.SetID(row.ID).SetChatID(row.ChatID).SetChannelID(row.ChannelID).SetNillableExternalID(row.ExternalID).
-			SetDirection(row.Direction).SetAuthorKind(row.AuthorKind).SetNillableAuthorID(row.AuthorID).SetAppID(row.AppID).
-			SetContentKind(row.ContentKind).SetText(row.Text).SetAttachments(row.Attachments).SetReplyTo(row.ReplyTo).
-			SetNillableState(row.State).SetNillableProviderAt(row.ProviderAt).
-			SetSentAt(row.SentAt).SetCreatedAt(row.CreatedAt)
-	}).Exec(ctx)
+	return in.Insert(ctx, messageTable, rows)
 }

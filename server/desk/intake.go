@@ -12,7 +12,7 @@ import (
 	"parley/ent/identity"
 	"parley/ent/message"
 	"parley/ent/schema"
-	"parley/ent/segment"
+	"parley/server/store"
 )
 
 // intake applies a batch of events with a fixed number of statements, whatever
@@ -26,10 +26,9 @@ type intake struct {
 	known      map[person]bool         // messages stored already: channel and external id
 
 	newContacts []*ent.Contact
-	newChats    []*ent.Chat
 	newMessages []*ent.Message
-	fresh       map[uuid.UUID]bool // identities that this batch makes
-	wroteNow    map[uuid.UUID]*ent.Identity
+	newPeople   []*ent.Identity
+	fresh       map[uuid.UUID]bool      // identities and chats that this batch makes
 	touched     map[uuid.UUID]*ent.Chat // chats to write
 	happened    []happening
 }
@@ -72,8 +71,7 @@ func (in *intake) one(ctx context.Context, ev Inbound) (Outcome, error) {
 // read loads and locks what the batch speaks of.
 func (in *intake) read(ctx context.Context, batch []Inbound) error {
 	in.identities, in.open = map[person]*ent.Identity{}, map[uuid.UUID]*ent.Chat{}
-	in.known, in.touched, in.wroteNow = map[person]bool{}, map[uuid.UUID]*ent.Chat{}, map[uuid.UUID]*ent.Identity{}
-	in.fresh = map[uuid.UUID]bool{}
+	in.known, in.touched, in.fresh = map[person]bool{}, map[uuid.UUID]*ent.Chat{}, map[uuid.UUID]bool{}
 	people, externalIDs, channelIDs := map[string]bool{}, map[string]bool{}, map[uuid.UUID]bool{}
 	for _, ev := range batch {
 		people[ev.Person] = true
@@ -82,12 +80,11 @@ func (in *intake) read(ctx context.Context, batch []Inbound) error {
 			externalIDs[ev.Message.ExternalID] = true
 		}
 	}
-	identities := in.Identity.Query().Order(ent.Asc(identity.FieldID)).
-		Where(identity.ChannelIDIn(keys(channelIDs)...), identity.ExternalIDIn(keys(people)...))
-	if in.Postgres() {
-		identities.ForUpdate()
-	}
-	found, err := identities.All(ctx)
+	// They are not locked: that a person has one open chat is held by a key, and
+	// who finds it taken looks again.
+	found, err := in.Identity.Query().
+		Select(identity.FieldID, identity.FieldChannelID, identity.FieldExternalID, identity.FieldContactID).
+		Where(store.In(identity.FieldChannelID, keys(channelIDs)), store.In(identity.FieldExternalID, keys(people))).All(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,7 +92,7 @@ func (in *intake) read(ctx context.Context, batch []Inbound) error {
 	for i, row := range found {
 		in.identities[person{row.ChannelID, row.ExternalID}], ids[i] = row, row.ID
 	}
-	chats := in.Chat.Query().Order(ent.Asc(chat.FieldID)).Where(chat.IdentityIDIn(ids...), chat.StatusNEQ(chat.StatusCompleted))
+	chats := in.Chat.Query().Order(ent.Asc(chat.FieldID)).Where(store.In(chat.FieldIdentityID, ids), isOpen)
 	if in.Postgres() {
 		chats.ForUpdate()
 	}
@@ -110,7 +107,7 @@ func (in *intake) read(ctx context.Context, batch []Inbound) error {
 		return nil
 	}
 	stored, err := in.Message.Query().Select(message.FieldChannelID, message.FieldExternalID).
-		Where(message.ChannelIDIn(keys(channelIDs)...), message.ExternalIDIn(keys(externalIDs)...)).All(ctx)
+		Where(store.In(message.FieldChannelID, keys(channelIDs)), store.In(message.FieldExternalID, keys(externalIDs))).All(ctx)
 	for _, row := range stored {
 		in.known[person{row.ChannelID, *row.ExternalID}] = true
 	}
@@ -128,9 +125,8 @@ func (in *intake) wrote(ctx context.Context, ev Inbound) (Outcome, error) {
 	if err != nil {
 		return Applied, err
 	}
-	if who.LastInboundAt == nil || who.LastInboundAt.Before(ev.At) {
-		who.LastInboundAt = &ev.At
-		in.wroteNow[who.ID] = who
+	if to.LastInboundAt == nil || to.LastInboundAt.Before(ev.At) {
+		to.LastInboundAt = &ev.At
 	}
 	to.InboundCount++
 	in.add(to, &ent.Message{
@@ -229,7 +225,7 @@ func (in *intake) identity(channel *ent.Channel, ev Inbound) *ent.Identity {
 	}
 	who := &ent.Contact{ID: schema.NewID(), Name: "Guest " + tail(ev.Person), CreatedAt: in.now, Version: 1}
 	identity := &ent.Identity{ID: schema.NewID(), ChannelID: channel.ID, ExternalID: ev.Person, ContactID: who.ID, CreatedAt: in.now}
-	in.newContacts = append(in.newContacts, who)
+	in.newContacts, in.newPeople = append(in.newContacts, who), append(in.newPeople, identity)
 	in.identities[key], in.fresh[identity.ID] = identity, true
 	in.addWork(WorkProfile, "", channel.ID, identity.ID)
 	return identity
@@ -251,10 +247,10 @@ func (in *intake) chatFor(ctx context.Context, channel *ent.Channel, who *ent.Id
 	var previous *ent.Chat
 	if !in.fresh[who.ID] {
 		var err error
-		if previous, err = in.load(ctx, chat.IdentityID(who.ID), chat.StatusEQ(chat.StatusCompleted)); err != nil {
+		if previous, err = in.load(ctx, chat.IdentityID(who.ID), isCompleted); err != nil {
 			return nil, err
 		}
-		late, err := in.load(ctx, chat.IdentityID(who.ID), chat.StatusEQ(chat.StatusCompleted),
+		late, err := in.load(ctx, chat.IdentityID(who.ID), isCompleted,
 			chat.OpenedAtLTE(at), chat.CompletedAtGTE(at))
 		if late != nil || err != nil {
 			return late, err
@@ -277,8 +273,7 @@ func (in *intake) openChat(channel *ent.Channel, who *ent.Identity, previous *en
 	if previous != nil {
 		c.PreviousID = &previous.ID
 	}
-	in.open[who.ID] = c
-	in.newChats = append(in.newChats, c)
+	in.open[who.ID], in.fresh[c.ID] = c, true
 	in.touch(c, &happening{kind: event.KindChatOpened, chat: c})
 	return c
 }
@@ -297,7 +292,7 @@ func (in *intake) currentChat(ctx context.Context, who *ent.Identity) (*ent.Chat
 	if open := in.open[who.ID]; open != nil {
 		return open, nil
 	}
-	return in.load(ctx, chat.IdentityID(who.ID))
+	return in.load(ctx, chat.IdentityID(who.ID), isCompleted)
 }
 
 // add gives a message to a chat.
@@ -324,14 +319,4 @@ func (in *intake) touch(c *ent.Chat, h *happening) {
 	c.Version++
 	in.touched[c.ID] = c
 	in.happened = append(in.happened, *h)
-}
-
-// segmentsOf begins the first stretch of each new chat.
-func (in *intake) segmentsOf() []*ent.SegmentCreate {
-	creates := make([]*ent.SegmentCreate, len(in.newChats))
-	for i, c := range in.newChats {
-		creates[i] = in.Segment.Create().SetChatID(c.ID).SetHolder(segment.HolderQueue).SetNillableQueueID(c.QueueID).
-			SetCause(string(customerWrites)).SetStartedAt(in.now)
-	}
-	return creates
 }

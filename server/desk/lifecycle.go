@@ -1,6 +1,8 @@
 package desk
 
 import (
+	entsql "entgo.io/ent/dialect/sql"
+
 	"parley/ent/chat"
 	"parley/ent/segment"
 )
@@ -50,4 +52,12 @@ func holderOf(status chat.Status) segment.Holder {
 		chat.StatusWaiting:    segment.HolderQueue,
 		chat.StatusInProgress: segment.HolderOperator,
 	}[status]
+}
+
+// These have no parameters, or a prepared plan could not use the indexes on what
+// is open, completed, or waits without a queue.
+func isOpen(s *entsql.Selector)      { s.Where(entsql.ExprP(s.C(chat.FieldStatus) + " <> 'COMPLETED'")) }
+func isCompleted(s *entsql.Selector) { s.Where(entsql.ExprP(s.C(chat.FieldStatus) + " = 'COMPLETED'")) }
+func isUnrouted(s *entsql.Selector) {
+	s.Where(entsql.ExprP(s.C(chat.FieldQueueID) + " IS NULL AND " + s.C(chat.FieldStatus) + " = 'WAITING'"))
 }

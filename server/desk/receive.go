@@ -77,9 +77,23 @@ func (d *Desk) Receive(ctx context.Context,
 	load func(context.Context, *store.Tx) ([]Inbound, error),
 	settle func(context.Context, *store.Tx, []Settled) error,
 ) (n int, err error) {
+	n, err = d.receive(ctx, load, settle, (*change).applyAll)
+	if err != nil && ctx.Err() == nil && !store.IsTransient(err) {
+		// One of them cannot be applied, or has been since we looked. Savepoints would
+		// have said which, but cost more than all the rest when nothing is wrong.
+		n, err = d.receive(ctx, load, settle, (*change).applyEach)
+	}
+	return n, err
+}
+
+func (d *Desk) receive(ctx context.Context,
+	load func(context.Context, *store.Tx) ([]Inbound, error),
+	settle func(context.Context, *store.Tx, []Settled) error,
+	apply func(*change, context.Context, map[string]*ent.Channel, []Inbound) ([]Settled, error),
+) (n int, err error) {
 	err = d.write(ctx, func(c *change) error {
 		batch, err := load(ctx, c.Tx)
-		if n = len(batch); err != nil || n == 0 {
+		if n = len(batch); err != nil {
 			return err
 		}
 		channels, err := c.shareChannels(ctx, batch)
@@ -100,7 +114,7 @@ func (d *Desk) Receive(ctx context.Context,
 				routed = append(routed, in)
 			}
 		}
-		applied, err := c.applyEach(ctx, channels, routed)
+		applied, err := apply(c, ctx, channels, routed)
 		if err != nil {
 			return err
 		}
@@ -116,6 +130,9 @@ func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string
 	for _, in := range batch {
 		byPage[in.Page] = nil
 	}
+	if len(byPage) == 0 {
+		return nil, nil
+	}
 	if c.Postgres() {
 		// Locking the rows would do, but who shares a row goes before who waits to
 		// change it: while messages came without pause, no channel could be changed.
@@ -126,7 +143,7 @@ func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string
 			return nil, err
 		}
 	}
-	found, err := c.Channel.Query().Where(channel.ExternalIDIn(keys(byPage)...)).All(ctx)
+	found, err := c.Channel.Query().Where(store.In(channel.FieldExternalID, keys(byPage))).All(ctx)
 	for _, ch := range found {
 		byPage[ch.ExternalID] = ch
 	}
@@ -136,22 +153,27 @@ func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string
 // channelLock is the first half of the channels' advisory locks.
 const channelLock = 7_105_313
 
-// applyEach applies a batch at once if it can, else halves it until what cannot
-// be applied stands alone.
-func (c *change) applyEach(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) ([]Settled, error) {
+// applyAll applies a batch at once.
+func (c *change) applyAll(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) (settled []Settled, err error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
+	defer func() {
+		if broke := recover(); broke != nil { // a stored event must not end the process at each start
+			c.d.log.Error("applying an event panicked", "panic", broke, "stack", string(debug.Stack()))
+			err = errors.New("applying it panicked, see the server's log")
+		}
+	}()
+	intake := &intake{change: c, channels: channels}
+	return intake.apply(ctx, batch)
+}
+
+// applyEach applies a batch at once if it can, else halves it until what cannot
+// be applied stands alone.
+func (c *change) applyEach(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) ([]Settled, error) {
 	var settled []Settled
 	apply := func() (err error) {
-		defer func() {
-			if broke := recover(); broke != nil { // a stored event must not end the process at each start
-				c.d.log.Error("applying an event panicked", "panic", broke, "stack", string(debug.Stack()))
-				err = errors.New("applying it panicked, see the server's log")
-			}
-		}()
-		intake := &intake{change: c, channels: channels}
-		settled, err = intake.apply(ctx, batch)
+		settled, err = c.applyAll(ctx, channels, batch)
 		return err
 	}
 	err := c.part(ctx, apply)

@@ -52,11 +52,7 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 	if !isHolder(chat, v) {
 		return nil, fault.New(fault.Refused, "chatId", "only the operator who has the chat can write in it: accept it first")
 	}
-	identity, err := c.Identity.Get(ctx, chat.IdentityID)
-	if err != nil {
-		return nil, err
-	}
-	if identity.LastInboundAt == nil || identity.LastInboundAt.Add(c.d.limits.ReplyWindow).Before(c.now) {
+	if c.d.windowClosed(chat) {
 		return nil, fault.New(fault.Refused, "chatId", "the reply window is closed: the customer has to write first")
 	}
 	if channel, err := c.Channel.Get(ctx, chat.ChannelID); err != nil {

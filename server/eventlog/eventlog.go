@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -105,31 +104,16 @@ func Append(ctx context.Context, tx *store.Tx, events []*ent.Event) error {
 			return err
 		}
 	}
-	for part := range slices.Chunk(events, rowsAtOnce) {
-		if err := insert(ctx, tx, part); err != nil {
-			return err
-		}
+	var rows store.Rows
+	for _, e := range events {
+		rows.Add(e.At, e.Kind, e.ChatID, e.MessageID, e.ChannelID, e.OperatorID,
+			store.JSON(e.Audience), store.JSON(e.AudienceBefore), store.JSON(e.Facts))
 	}
-	return nil
+	return tx.Insert(ctx, table, rows)
 }
 
-// rowsAtOnce keeps a statement within SQLite's 32,766 parameters.
-const rowsAtOnce = 2000
-
-func insert(ctx context.Context, tx *store.Tx, events []*ent.Event) error {
-	return tx.Event.MapCreateBulk(events, func(c *ent.EventCreate, i int) {
-		e := events[i]
-		c.SetAt(e.At).SetKind(e.Kind).SetAudience(e.Audience).
-			SetNillableChatID(e.ChatID).SetNillableMessageID(e.MessageID).
-			SetNillableChannelID(e.ChannelID).SetNillableOperatorID(e.OperatorID)
-		if e.AudienceBefore != nil {
-			c.SetAudienceBefore(e.AudienceBefore)
-		}
-		if e.Facts != nil {
-			c.SetFacts(e.Facts)
-		}
-	}).Exec(ctx)
-}
+var table = store.NewTable("events", "at timestamptz", "kind text", "chat_id uuid", "message_id uuid", "channel_id uuid", "operator_id uuid",
+	"audience jsonb", "audience_before jsonb", "facts jsonb")
 
 // appendLock is an arbitrary number that nothing else in the database locks.
 const appendLock = 7_105_311
@@ -211,11 +195,12 @@ func (l *Log) Wait(ctx context.Context, after int64) error {
 }
 
 // Trim removes events from before a time. A reader at an earlier position is
-// told ErrTrimmed.
+// told ErrTrimmed. It reads no more than it removes.
 func (l *Log) Trim(ctx context.Context, before time.Time) error {
 	return l.store.InTx(ctx, func(tx *store.Tx) error {
 		var last int64
-		row := tx.QueryRow(ctx, "SELECT COALESCE(MAX(id), 0) FROM events WHERE at < $1", before)
+		row := tx.QueryRow(ctx, `SELECT COALESCE((SELECT id - 1 FROM events WHERE at >= $1 ORDER BY id LIMIT 1),
+			(SELECT MAX(id) FROM events), 0)`, before)
 		if err := row.Scan(&last); err != nil || last == 0 {
 			return err
 		}
