@@ -24,14 +24,15 @@ type backlog struct {
 	looked  time.Time // when the database last answered, by this process's clock
 	oldest  time.Time // arrival of the oldest unapplied event; zero is none
 	waiting int       // unapplied events then
-	stored  int       // stored here since the database was asked
-	storing int       // being stored here
+	stored  int       // left waiting here since the database was asked
+	storing int       // being taken in here
 	applied int       // applied here since the database was asked
+	enough  bool      // there was enough to do then
 	rate    float64   // applied here in a second while there was enough to do
 }
 
 // limit is how many events may wait: one transaction's at least.
-func (b *backlog) limit() int { return max(batch, int(b.rate*maxLag.Seconds())) }
+func (b *backlog) limit() int { return max(groupRows, int(b.rate*maxLag.Seconds())) }
 
 // apply counts what was applied here.
 func (b *backlog) apply(n int) {
@@ -46,11 +47,12 @@ func (b *backlog) see(oldest time.Time, waiting, storedBefore int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	if b.waiting >= batch && waiting >= batch {
+	if b.enough && waiting+b.storing >= groupRows {
 		const weight = 8 // workers commit hundreds at once: about a second is looked at
 		b.rate += (float64(b.applied)/now.Sub(b.looked).Seconds() - b.rate) / weight
 	}
 	b.looked, b.oldest, b.waiting, b.applied = now, oldest, waiting, 0
+	b.enough = waiting+b.storing >= groupRows
 	b.stored -= storedBefore // the others may have been stored after the database looked
 }
 
@@ -66,14 +68,18 @@ func (b *backlog) admit(n int, now time.Time) bool {
 	return true
 }
 
-// leave ends an admission: the events are stored, or are not and come again.
-func (b *backlog) leave(n int, stored bool) {
+// leave ends an admission.
+func (b *backlog) leave(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.storing -= n
-	if stored {
-		b.stored += n
-	}
+}
+
+// store counts what was stored here without being applied.
+func (b *backlog) store(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stored += n
 }
 
 // watchBacklog asks the database again and again.

@@ -9,17 +9,17 @@ import (
 // What the tests of this package may know.
 const (
 	MaxBody    = maxBody
-	Batch      = batch
+	Batch      = groupRows
 	FirstLimit = firstRate / 2
 	MaxLag     = maxLag
 	ShardLock  = shardLock
 	Shards     = shards
 )
 
-var RowsOf = rowsOf
+func RowsOf(body []byte) []row { return rowsOf(body, time.Time{}) }
 
 // Shard is the shard of a person's events.
-func Shard(body []byte) int { return int(rowsOf(body)[0].shard) }
+func Shard(body []byte) int { return int(RowsOf(body)[0].shard) }
 
 // SetBudget bounds the bytes in flight before anything is.
 func (in *Inbox) SetBudget(n int64) { in.bytes = semaphore.NewWeighted(n) }

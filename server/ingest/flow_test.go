@@ -225,44 +225,64 @@ func TestNothingIsLostWhenTheDatabaseCutsItsConnections(t *testing.T) {
 	w.Logf("%d cuts, %v", cuts, w.events())
 }
 
+// stall has applying fail, at once and later, until it is healed.
+func (w *world) stall() (heal func()) {
+	w.Helper()
+	atOnce, later := w.spoil("INSERT ON webhook_events", "NEW.state <> 'PENDING'"), w.spoil("UPDATE ON webhook_events", "NEW.state <> 'PENDING'")
+	return func() { w.Helper(); atOnce(); later() }
+}
+
+func TestWhatCannotBeAppliedAtOnceIsStoredAndNothingOfThatPersonOvertakesIt(t *testing.T) {
+	onBoth(t, func(w *world) {
+		r := w.replica(w.store)
+		r.connect()
+		now := w.clock.Now()
+		atOnce := w.spoil("INSERT ON webhook_events", "NEW.state <> 'PENDING'")
+		later := w.spoil("UPDATE ON webhook_events", "NEW.state <> 'PENDING'")
+		send := func(person, mid string) {
+			w.Helper()
+			if status := r.post(envelope(text(person, mid, mid, now))); status != http.StatusOK {
+				w.Fatalf("%s: %d", mid, status)
+			}
+		}
+		send("ann", "1")
+		atOnce()
+		send("ann", "2")
+		send("bob", "3")
+		if got := w.events(); got[pending] != 2 || got[applied] != 1 {
+			w.Errorf("while one waits: %v", got)
+		}
+		later()
+		w.drained()
+		send("ann", "4")
+		if got := strings.Join(w.added("ann"), " "); got != "1 2 4" {
+			w.Errorf("%q", got)
+		}
+	})
+}
+
 func TestShardsThatAnotherWorkerHasHideNoOthers(t *testing.T) {
 	w := newWorld(t, storetest.Postgres(t))
 	r := w.replica(w.store)
 	r.connect()
-	// Somebody has the first event of each shard but the last few, and keeps it.
+	heal := w.stall()
+	free := 0
+	for i := range 800 {
+		body := []byte(envelope(text(fmt.Sprint("p", i), fmt.Sprint("m_", i), "x", w.clock.Now())))
+		// Those whose shards are held soon are too old, and refused.
+		if handle(r.inbox, body, sign(body)) == http.StatusOK && ingest.Shard(body) > ingest.Shards-4 {
+			free++
+		}
+	}
+	// Somebody has all shards but the last few, and keeps them.
 	locked, err := w.store.DB.BeginTx(ctx, nil)
 	w.must(err)
 	_, err = locked.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1, s) FROM generate_series(0, $2) s", ingest.ShardLock, ingest.Shards-4)
 	w.must(err)
-	free := 0
-	for i := range 800 {
-		body := []byte(envelope(text(fmt.Sprint("p", i), fmt.Sprint("m_", i), "x", w.clock.Now())))
-		if ingest.Shard(body) > ingest.Shards-4 {
-			free++
-		}
-		if status := handle(r.inbox, body, sign(body)); status != http.StatusOK { // the stuck ones soon are too old
-			if ingest.Shard(body) > ingest.Shards-4 {
-				free--
-			}
-		}
-	}
+	heal()
 	w.await("the others are applied", func() bool { return free > 0 && w.number("SELECT count(*) FROM messages") == free })
 	w.must(locked.Rollback())
 	w.drained()
-}
-
-// stall stops applying: on PostgreSQL as another replica does that has the
-// events and is stuck, on SQLite by failing.
-func (w *world) stall() (heal func()) {
-	w.Helper()
-	if !w.store.Postgres() {
-		return w.spoil("UPDATE ON webhook_events", "NEW.state <> 'PENDING'")
-	}
-	held, err := w.second().DB.BeginTx(ctx, nil)
-	w.must(err)
-	_, err = held.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1, s) FROM generate_series(0, $2) s", ingest.ShardLock, ingest.Shards-1)
-	w.must(err)
-	return func() { w.Helper(); w.must(held.Rollback()) }
 }
 
 func TestPostsAreRefusedOnceAnEventIsTooOldAndTakenAgainWhenItIsApplied(t *testing.T) {

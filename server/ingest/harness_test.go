@@ -270,13 +270,14 @@ func (s *safeBuffer) String() string {
 func (w *world) spoil(on, when string) (heal func()) {
 	w.Helper()
 	verb, table, _ := strings.Cut(on, " ON ")
-	statements := []string{fmt.Sprintf(`CREATE TRIGGER spoilt BEFORE %s ON %s WHEN %s BEGIN SELECT RAISE(ABORT, 'spoilt by the test'); END`, verb, table, when)}
-	undo := "DROP TRIGGER spoilt"
+	name := "spoilt_" + verb
+	statements := []string{fmt.Sprintf(`CREATE TRIGGER %s BEFORE %s ON %s WHEN %s BEGIN SELECT RAISE(ABORT, 'spoilt by the test'); END`, name, verb, table, when)}
+	undo := "DROP TRIGGER " + name
 	if w.store.Postgres() {
 		statements = []string{
 			`CREATE OR REPLACE FUNCTION spoil() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'spoilt by the test'; END $$ LANGUAGE plpgsql`,
-			fmt.Sprintf(`CREATE TRIGGER spoilt BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION spoil()`, verb, table, when)}
-		undo = "DROP TRIGGER spoilt ON " + table
+			fmt.Sprintf(`CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION spoil()`, name, verb, table, when)}
+		undo = "DROP TRIGGER " + name + " ON " + table
 	}
 	for _, statement := range statements {
 		w.exec(statement)

@@ -14,55 +14,35 @@ import (
 
 // What differs between the databases stands here, side by side.
 
-// insert stores a group of posts by one statement, or, in SQLite, where a
-// statement is a function call, by one prepared statement.
-func (in *Inbox) insert(ctx context.Context, group []post) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	return in.store.InTx(ctx, func(tx *store.Tx) error {
-		if tx.Postgres() {
-			return insertPostgres(ctx, tx, group)
-		}
-		return insertSQLite(ctx, tx, group)
-	})
-}
+var eventTable = store.NewTable("webhook_events",
+	"received_at timestamptz", "shard smallint", "page text", "body bytea", "state text", "error text")
 
-func insertPostgres(ctx context.Context, tx *store.Tx, group []post) error {
-	var at []string
-	var shard []int64
-	var page []string
-	var body [][]byte
-	for _, p := range group {
-		for _, r := range p.rows {
-			at = append(at, string(pq.FormatTimestamp(p.at)))
-			shard, page, body = append(shard, int64(r.shard)), append(page, r.page), append(body, r.body)
-		}
+// waitingShards are those of the rows' shards that have events waiting.
+func waitingShards(ctx context.Context, tx *store.Tx, rows []row) (map[int16]bool, error) {
+	var shards []int64
+	for _, r := range rows {
+		shards = append(shards, int64(r.shard))
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO webhook_events (received_at, shard, page, body)
-		SELECT * FROM unnest($1::timestamptz[], $2::smallint[], $3::text[], $4::bytea[])`,
-		pq.Array(at), pq.Array(shard), pq.Array(page), pq.Array(body))
-	return err
-}
-
-func insertSQLite(ctx context.Context, tx *store.Tx, group []post) error {
-	insert, err := tx.PrepareContext(ctx, "INSERT INTO webhook_events (received_at, shard, page, body) VALUES (?, ?, ?, ?)")
+	list, param := "unnest($1::smallint[]) AS of(shard)", any(pq.Array(shards))
+	if !tx.Postgres() {
+		list, param = "(SELECT value AS shard FROM json_each($1)) AS of", store.JSON(shards)
+	}
+	found, err := tx.Query(ctx, `SELECT shard FROM `+list+` WHERE EXISTS (
+		SELECT 1 FROM webhook_events e WHERE e.state = 'PENDING' AND e.shard = of.shard)`, param)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer insert.Close()
-	for _, p := range group {
-		for _, r := range p.rows {
-			if _, err := insert.ExecContext(ctx, p.at, r.shard, r.page, r.body); err != nil {
-				return err
-			}
+	defer found.Close()
+	waiting := map[int16]bool{}
+	for found.Next() {
+		var shard int16
+		if err := found.Scan(&shard); err != nil {
+			return nil, err
 		}
+		waiting[shard] = true
 	}
-	return nil
+	return waiting, found.Err()
 }
-
-// batch is how many events one transaction applies. More gain little and make
-// the first of them wait for the last.
-const batch = 300
 
 // claim locks shards that have something to apply, those that wait longest
 // first, and loads their oldest events. Taking some and not all leaves the
@@ -72,7 +52,7 @@ const batch = 300
 func claim(ctx context.Context, tx *store.Tx) ([]desk.Inbound, error) {
 	if !tx.Postgres() {
 		return load(ctx, tx, `SELECT id, received_at, body FROM webhook_events
-			WHERE state = 'PENDING' ORDER BY id LIMIT $1`, batch)
+			WHERE state = 'PENDING' ORDER BY id LIMIT $1`, groupRows)
 	}
 	locked, err := tx.Query(ctx, `WITH waiting AS MATERIALIZED (
 			SELECT shard, min(id) AS first FROM webhook_events WHERE state = 'PENDING' GROUP BY shard ORDER BY first)
@@ -90,7 +70,7 @@ func claim(ctx context.Context, tx *store.Tx) ([]desk.Inbound, error) {
 	return load(ctx, tx, `SELECT e.id, e.received_at, e.body FROM unnest($2::smallint[], $3::bigint[]) AS mine(shard, first), LATERAL (
 			SELECT id, received_at, body FROM webhook_events
 			WHERE state = 'PENDING' AND shard = mine.shard AND id >= mine.first ORDER BY id LIMIT $1) e
-		ORDER BY e.id LIMIT $1`, batch, pq.Array(mine), pq.Array(first))
+		ORDER BY e.id LIMIT $1`, groupRows, pq.Array(mine), pq.Array(first))
 }
 
 // shardLock is the first half of the shards' advisory locks.
@@ -127,35 +107,27 @@ func pairs(rows *sql.Rows) (a, b []int64, err error) {
 	return a, b, rows.Err()
 }
 
-// settle marks what became of each event.
-func settle(ctx context.Context, tx *store.Tx, settled []desk.Settled) error {
-	states := map[desk.Outcome]webhookevent.State{
-		desk.Applied: webhookevent.StateApplied, desk.Ignored: webhookevent.StateIgnored, desk.Unrouted: webhookevent.StateUnrouted,
-	}
-	alike := map[desk.Outcome][]int64{}
-	for _, s := range settled {
-		if s.Outcome != desk.Parked {
-			alike[s.Outcome] = append(alike[s.Outcome], s.ID)
-			continue
-		}
-		err := tx.WebhookEvent.UpdateOneID(s.ID).SetState(webhookevent.StateParked).SetError(s.Err.Error()).Exec(ctx)
-		if err != nil {
-			return err
-		}
-	}
-	for outcome, ids := range alike {
-		if err := setState(ctx, tx, states[outcome], ids); err != nil {
-			return err
-		}
-	}
-	return nil
+// states are what the desk's outcomes are called here.
+var states = map[desk.Outcome]webhookevent.State{
+	desk.Applied: webhookevent.StateApplied, desk.Ignored: webhookevent.StateIgnored,
+	desk.Unrouted: webhookevent.StateUnrouted, desk.Parked: webhookevent.StateParked,
 }
 
-func setState(ctx context.Context, tx *store.Tx, state webhookevent.State, ids []int64) error {
-	if tx.Postgres() { // one parameter, not hundreds
-		_, err := tx.Exec(ctx, "UPDATE webhook_events SET state = $1, error = '' WHERE id = ANY($2)", string(state), pq.Array(ids))
-		return err
+// reason is why an event is parked.
+func reason(s desk.Settled) string {
+	if s.Err == nil {
+		return ""
 	}
-	_, err := tx.WebhookEvent.Update().Where(webhookevent.IDIn(ids...)).SetState(state).SetError("").Save(ctx)
-	return err
+	return s.Err.Error()
+}
+
+var outcomeTable = store.NewTable("webhook_events", "id bigint", "state text", "error text")
+
+// settle marks what became of each stored event.
+func settle(ctx context.Context, tx *store.Tx, settled []desk.Settled) error {
+	var rows store.Rows
+	for _, s := range settled {
+		rows.Add(s.ID, states[s.Outcome], reason(s))
+	}
+	return tx.Update(ctx, outcomeTable, rows)
 }

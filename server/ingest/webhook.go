@@ -67,7 +67,7 @@ func (in *Inbox) receive(w http.ResponseWriter, r *http.Request) {
 	case !messenger.Verify(in.AppSecret, r.Header.Get("X-Hub-Signature-256"), body):
 		w.WriteHeader(http.StatusUnauthorized)
 	default:
-		in.accept(w, r, rowsOf(body))
+		in.accept(w, r, rowsOf(body, in.now()))
 	}
 }
 
@@ -78,7 +78,7 @@ func (in *Inbox) accept(w http.ResponseWriter, r *http.Request, rows []row) {
 		return
 	}
 	err := in.put(r.Context(), rows)
-	in.backlog.leave(len(rows), err == nil)
+	in.backlog.leave(len(rows))
 	if err != nil {
 		if r.Context().Err() == nil {
 			in.Log.Error("cannot store webhook events", "error", err)

@@ -1,0 +1,186 @@
+package ingest
+
+import (
+	"context"
+	"hash/fnv"
+	"time"
+
+	"parley/ent/webhookevent"
+	"parley/server/desk"
+	"parley/server/messenger"
+	"parley/server/store"
+)
+
+// row is one event as it came.
+type row struct {
+	at    time.Time
+	shard int16
+	page  string
+	body  []byte
+}
+
+// part is what a post has for one of those who take in, and whom to tell when
+// it is durable.
+type part struct {
+	rows []row
+	done chan error // has room for all parts of the post
+}
+
+// groupRows is how many events one transaction applies. More gain little and
+// make the first of them wait for the last.
+const groupRows = 300
+
+func rowsOf(body []byte, at time.Time) []row {
+	items := messenger.Split(body)
+	rows := make([]row, len(items))
+	for i, item := range items {
+		hash := fnv.New32a()
+		_, _ = hash.Write([]byte(item.Page))
+		_, _ = hash.Write([]byte{0})
+		_, _ = hash.Write([]byte(item.Person))
+		if len(item.Page) > longestID { // it is in the body, where it hurts nobody
+			item.Page = ""
+		}
+		rows[i] = row{at, int16(hash.Sum32() % shards), item.Page, item.Body}
+	}
+	return rows
+}
+
+// put makes a post durable together with others that come at the same time.
+func (in *Inbox) put(ctx context.Context, rows []row) error {
+	split := make([][]row, len(in.parts))
+	for _, r := range rows {
+		to := int(r.shard) % len(split)
+		split[to] = append(split[to], r)
+	}
+	done, waiting := make(chan error, len(split)), 0
+	for i, rows := range split {
+		if len(rows) == 0 {
+			continue
+		}
+		select {
+		case in.parts[i] <- part{rows, done}:
+			waiting++
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for range waiting {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// takeIn takes what has come while the transaction before was under way, and
+// has one transaction for it.
+func (in *Inbox) takeIn(ctx context.Context, parts <-chan part) {
+	for {
+		select {
+		case first := <-parts:
+			group, rows := []part{first}, first.rows
+			for more := true; more && len(rows) < groupRows; {
+				select {
+				case next := <-parts:
+					group, rows = append(group, next), append(rows, next.rows...)
+				default:
+					more = false
+				}
+			}
+			err := in.take(ctx, rows)
+			for _, p := range group {
+				p.done <- err
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take applies events and keeps what they said, in one transaction. If they
+// cannot be applied now, they are stored, to be applied later: an answer waits
+// for a disk, not for whoever holds a chat.
+func (in *Inbox) take(ctx context.Context, rows []row) error {
+	g := &group{rows: rows}
+	soon, cancel := context.WithTimeout(ctx, atOnce)
+	defer cancel()
+	n, err := in.desk.Receive(soon, g.load, g.keep)
+	if err != nil && ctx.Err() == nil {
+		in.Log.Warn("webhook events are stored, as they cannot be applied at once", "error", err)
+		n, err = 0, in.storeAll(ctx, rows)
+	}
+	if err != nil {
+		return err
+	}
+	in.backlog.apply(n)
+	if left := len(rows) - n; left > 0 {
+		in.backlog.store(left)
+		in.wake()
+	}
+	return nil
+}
+
+// storeAll stores events without a look at them.
+func (in *Inbox) storeAll(ctx context.Context, rows []row) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	return in.store.InTx(ctx, func(tx *store.Tx) error { return (&group{rows: rows}).keep(ctx, tx, nil) })
+}
+
+// group is what one transaction takes in. An event's place in it is its id to
+// the desk.
+type group struct {
+	rows   []row
+	events []desk.Inbound
+}
+
+// load leaves out the events of shards that have others waiting to be applied:
+// theirs would overtake them. Of all that came before this group, whatever is
+// not applied is seen to be waiting, wherever it was taken in; what comes to
+// another replica at the same time has no order with this.
+func (g *group) load(ctx context.Context, tx *store.Tx) ([]desk.Inbound, error) {
+	behind, err := waitingShards(ctx, tx, g.rows)
+	if err != nil {
+		return nil, err
+	}
+	if g.events == nil {
+		g.events = make([]desk.Inbound, len(g.rows))
+		for i, r := range g.rows {
+			g.events[i] = inbound(int64(i), r.at, r.body)
+		}
+	}
+	if len(behind) == 0 {
+		return g.events, nil
+	}
+	var free []desk.Inbound
+	for i, event := range g.events {
+		if !behind[g.rows[i].shard] {
+			free = append(free, event)
+		}
+	}
+	return free, nil
+}
+
+// keep stores all events of the group, each with what became of it; those that
+// nothing became of wait.
+func (g *group) keep(ctx context.Context, tx *store.Tx, settled []desk.Settled) error {
+	became := make(map[int64]desk.Settled, len(settled))
+	for _, s := range settled {
+		became[s.ID] = s
+	}
+	var rows store.Rows
+	for i, r := range g.rows {
+		state, why := webhookevent.StatePending, ""
+		if s, ok := became[int64(i)]; ok {
+			state, why = states[s.Outcome], reason(s)
+		}
+		rows.Add(r.at, r.shard, r.page, r.body, state, why)
+	}
+	return tx.Insert(ctx, eventTable, rows)
+}
