@@ -59,7 +59,8 @@ type App struct {
 	options  Options
 	store    *store.Store
 	inbox    *ingest.Inbox
-	pool     *work.Pool
+	sending  *work.Pool
+	profiles *work.Pool
 	edge     *edge.Edge
 	server   *http.Server
 	listener net.Listener
@@ -72,6 +73,7 @@ const (
 	housekeeping    = 30 * time.Second
 	drainFor        = 10 * time.Second
 	simultaneous    = 5
+	profilesAtOnce  = 2 // a rush of new customers must hold up neither messages nor answers
 	maxRequestHeads = 64 << 10
 )
 
@@ -149,7 +151,7 @@ func (a *App) wire(ctx context.Context) error {
 		Limits: desk.Limits{
 			SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: simultaneous,
 		},
-		WorkAdded: func() { a.pool.Signal() },
+		WorkAdded: func() { a.sending.Signal(); a.profiles.Signal() },
 		Now:       o.Now, Log: o.Log,
 	})
 	if err != nil {
@@ -160,9 +162,9 @@ func (a *App) wire(ctx context.Context) error {
 	})
 	a.Channels = channels.New(a.Desk, client, box, a.inbox.ReplayPage, o.Now, o.Log)
 	outgoing := sender.New(a.Desk, a.Channels, client, o.Now, o.Log)
-	a.pool = work.New(a.store, work.Options{Now: o.Now, Log: o.Log}, map[string]work.Handler{
-		desk.WorkSend: outgoing.Send, desk.WorkProfile: a.Channels.ReadProfile,
-	})
+	a.sending = work.New(a.store, work.Options{Now: o.Now, Log: o.Log}, map[string]work.Handler{desk.WorkSend: outgoing.Send})
+	a.profiles = work.New(a.store, work.Options{Workers: profilesAtOnce, Now: o.Now, Log: o.Log},
+		map[string]work.Handler{desk.WorkProfile: a.Channels.ReadProfile})
 	a.edge = edge.New(edge.Options{
 		Resolver: &graph.Resolver{Desk: a.Desk, Auth: a.Auth, Channels: a.Channels, Ingest: a.inbox, Log: o.Log},
 		Auth:     a.Auth, PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins,
@@ -252,7 +254,7 @@ func (a *App) Run(ctx context.Context) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){a.Desk.Run, a.inbox.Run, a.pool.Run, a.keepHouse} {
+	for _, part := range []func(context.Context){a.Desk.Run, a.inbox.Run, a.sending.Run, a.profiles.Run, a.keepHouse} {
 		parts.Go(func() { part(working) })
 	}
 	served := make(chan error, 1)

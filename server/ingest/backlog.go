@@ -8,6 +8,7 @@ import (
 
 const (
 	maxLag    = time.Second / 2        // of the oldest unapplied event, before new ones are refused
+	maxWait   = 2 * time.Second        // of a post, before new ones are refused
 	firstRate = 2000                   // events a second, until it is seen how many can be applied
 	lookEvery = 100 * time.Millisecond // the database is asked how far behind it is
 	blindFor  = 2 * time.Second        // without an answer, before new ones are refused
@@ -17,8 +18,9 @@ const (
 // so and no worker does, because a worker may be stuck, and the events may be
 // another replica's to apply. Age alone would say it too late: a burst that
 // takes five seconds to apply is young when it comes. So no more events may
-// wait than are applied in maxLag, at the rate seen lately, and those that this
-// replica takes in count from the moment it does.
+// wait than are applied in maxLag, at the rate seen lately. Those that are being
+// taken in are not behind, as nobody has had an answer; there may be as many as
+// keep a post from waiting so long that the provider gives it up.
 type backlog struct {
 	mu      sync.Mutex
 	looked  time.Time // when the database last answered, by this process's clock
@@ -31,8 +33,10 @@ type backlog struct {
 	rate    float64   // applied here in a second while there was enough to do
 }
 
-// limit is how many events may wait: one transaction's at least.
-func (b *backlog) limit() int { return max(groupRows, int(b.rate*maxLag.Seconds())) }
+// limit is how many events are applied in a while: some transactions' at least.
+func (b *backlog) limit(while time.Duration, transactions int) int {
+	return max(transactions*groupRows, int(b.rate*while.Seconds()))
+}
 
 // apply counts what was applied here.
 func (b *backlog) apply(n int) {
@@ -60,8 +64,8 @@ func (b *backlog) see(oldest time.Time, waiting, storedBefore int) {
 func (b *backlog) admit(n int, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if time.Since(b.looked) > blindFor || b.waiting+b.stored+b.storing >= b.limit() ||
-		!b.oldest.IsZero() && now.Sub(b.oldest) > maxLag {
+	if time.Since(b.looked) > blindFor || !b.oldest.IsZero() && now.Sub(b.oldest) > maxLag ||
+		b.waiting+b.stored >= b.limit(maxLag, 1) || b.storing >= b.limit(maxWait, 4) {
 		return false
 	}
 	b.storing += n
@@ -101,7 +105,7 @@ func (in *Inbox) watchBacklog(ctx context.Context) {
 func (in *Inbox) look(ctx context.Context) error {
 	b := &in.backlog
 	b.mu.Lock()
-	before, limit := b.stored, b.limit()
+	before, limit := b.stored, b.limit(maxLag, 1)
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, blindFor)
 	defer cancel()

@@ -349,7 +349,7 @@ func TestPostsAreRefusedOnceTooManyEventsWaitHoweverYoungTheyAre(t *testing.T) {
 			})
 		}
 		crowd.Wait()
-		if n := w.rows(); n != taken*size || n < ingest.Batch || n > ingest.FirstLimit+size {
+		if n := w.rows(); n != taken*size || n < ingest.Batch || n > ingest.FirstLimit+posters*size {
 			w.Errorf("%d rows of %d posts, %d refused", n, taken, refused)
 		}
 		heal()

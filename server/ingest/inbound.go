@@ -10,8 +10,7 @@ import (
 
 // inbound turns a stored event into the desk's terms. What this version does
 // not act on, such as what happens while another app has the thread, is Other.
-func inbound(id int64, received time.Time, body []byte) desk.Inbound {
-	e, err := messenger.Decode(body)
+func inbound(id int64, received time.Time, e messenger.Event, err error) desk.Inbound {
 	in := desk.Inbound{ID: id, Err: err, Page: e.Page, Person: e.Person, At: e.At.UTC().Truncate(time.Microsecond)}
 	if e.At.IsZero() {
 		in.At = received

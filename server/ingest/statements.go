@@ -9,6 +9,7 @@ import (
 
 	"parley/ent/webhookevent"
 	"parley/server/desk"
+	"parley/server/messenger"
 	"parley/server/store"
 )
 
@@ -90,7 +91,8 @@ func load(ctx context.Context, tx *store.Tx, query string, args ...any) ([]desk.
 		if err := rows.Scan(&id, &at, &body); err != nil {
 			return nil, err
 		}
-		events = append(events, inbound(id, at, body))
+		event, err := messenger.Decode(body)
+		events = append(events, inbound(id, at, event, err))
 	}
 	return events, rows.Err()
 }

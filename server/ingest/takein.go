@@ -15,8 +15,8 @@ import (
 type row struct {
 	at    time.Time
 	shard int16
-	page  string
-	body  []byte
+	page  string // as it is stored
+	item  messenger.Item
 }
 
 // part is what a post has for one of those who take in, and whom to tell when
@@ -38,10 +38,10 @@ func rowsOf(body []byte, at time.Time) []row {
 		_, _ = hash.Write([]byte(item.Page))
 		_, _ = hash.Write([]byte{0})
 		_, _ = hash.Write([]byte(item.Person))
+		rows[i] = row{at, int16(hash.Sum32() % shards), item.Page, item}
 		if len(item.Page) > longestID { // it is in the body, where it hurts nobody
-			item.Page = ""
+			rows[i].page = ""
 		}
-		rows[i] = row{at, int16(hash.Sum32() % shards), item.Page, item.Body}
 	}
 	return rows
 }
@@ -152,7 +152,8 @@ func (g *group) load(ctx context.Context, tx *store.Tx) ([]desk.Inbound, error) 
 	if g.events == nil {
 		g.events = make([]desk.Inbound, len(g.rows))
 		for i, r := range g.rows {
-			g.events[i] = inbound(int64(i), r.at, r.body)
+			event, err := r.item.Decode()
+			g.events[i] = inbound(int64(i), r.at, event, err)
 		}
 	}
 	if len(behind) == 0 {
@@ -180,7 +181,7 @@ func (g *group) keep(ctx context.Context, tx *store.Tx, settled []desk.Settled) 
 		if s, ok := became[int64(i)]; ok {
 			state, why = states[s.Outcome], reason(s)
 		}
-		rows.Add(r.at, r.shard, r.page, r.body, state, why)
+		rows.Add(r.at, r.shard, r.page, r.item.Body, state, why)
 	}
 	return tx.Insert(ctx, eventTable, rows)
 }

@@ -11,27 +11,28 @@ import (
 // Decode reads one item as Split makes it. Kinds that are not known are events without content, not errors. An error
 // means that the item claims to be of a known kind and cannot be applied as one; its text holds nothing of the input.
 func Decode(body []byte) (Event, error) {
-	var (
-		item           Item
-		raw, entryTime []byte
-		items          int
-	)
-	split(body, func(i Item, r, t []byte) { item, raw, entryTime, items = i, r, t, items+1 })
+	items := Split(body)
+	if len(items) != 1 {
+		return Event{Kind: KindMalformed}, fmt.Errorf("messenger: a post of %d items where one is expected", len(items))
+	}
+	return items[0].Decode()
+}
+
+// Decode reads an item of Split, as Decode reads its body.
+func (item Item) Decode() (Event, error) {
 	e := Event{Object: item.Object, Page: item.Page, Person: item.Person, Kind: item.Kind, Standby: item.Standby}
 	switch {
-	case items != 1:
-		return Event{Kind: KindMalformed}, fmt.Errorf("messenger: a post of %d items where one is expected", items)
 	case e.Kind == KindMalformed:
 		return e, errors.New("messenger: not a webhook item")
-	case raw == nil:
+	case item.element == nil:
 		return e, nil
 	}
 	var w wireItem
-	if err := tolerate(json.Unmarshal(raw, &w)); err != nil {
+	if err := tolerate(json.Unmarshal(item.element, &w)); err != nil {
 		return e, errors.New("messenger: not a webhook item")
 	}
 	if e.At = moment(string(w.Timestamp)); e.At.IsZero() {
-		e.At = moment(scalar(entryTime))
+		e.At = moment(scalar(item.entryTime))
 	}
 	w.fill(&e)
 	if e.Message != nil && w.strays(e.Page) {

@@ -37,28 +37,29 @@ type Item struct {
 	Kind    string
 	Standby bool   // another app has the thread, we only look on
 	Body    []byte // the post with everything but this element cut away, the element's own bytes unchanged
+
+	element, entryTime []byte // what Decode reads, within the post; nil where there is nothing to decode
 }
 
 // Split cuts a webhook post into its items. It runs inside the webhook request and therefore decodes next to nothing.
 // Nothing is dropped: what is no batch of events comes back as one item of kind unknown or malformed.
 func Split(body []byte) []Item {
 	var items []Item
-	split(body, func(item Item, _, _ []byte) { items = append(items, item) })
+	split(body, func(item Item) { items = append(items, item) })
 	return items
 }
 
-// emitter takes an item with its raw element (nil where there is none to decode) and its entry's time.
-type emitter func(item Item, raw, entryTime []byte)
+type emitter func(Item)
 
 func split(body []byte, emit emitter) {
 	if !json.Valid(body) || !isObject(body) {
-		emit(Item{Kind: KindMalformed, Body: body}, nil, nil)
+		emit(Item{Kind: KindMalformed, Body: body})
 		return
 	}
 	p, none := readPost(body), true
 	for _, entries := range p.entries {
 		if !isArray(entries) {
-			emit(p.item(KindMalformed, ":", entries, "}"), nil, nil)
+			emit(p.item(KindMalformed, ":", entries, "}"))
 			none = false
 		}
 		for raw := range elements(entries) {
@@ -67,7 +68,7 @@ func split(body []byte, emit emitter) {
 		}
 	}
 	if none {
-		emit(Item{Object: p.object, Kind: KindUnknown, Body: body}, nil, nil)
+		emit(Item{Object: p.object, Kind: KindUnknown, Body: body})
 	}
 }
 
@@ -102,15 +103,15 @@ func (p post) item(kind, before string, value []byte, after string) Item {
 func (p post) splitEntry(raw []byte, emit emitter) {
 	switch {
 	case !isObject(raw):
-		emit(p.item(KindMalformed, ":[", raw, "]}"), nil, nil)
+		emit(p.item(KindMalformed, ":[", raw, "]}"))
 	case p.object != "page":
-		emit(p.item(KindUnknown, ":[", raw, "]}"), nil, nil)
+		emit(p.item(KindUnknown, ":[", raw, "]}"))
 	default:
 		e := readEntry(p, raw)
 		if !e.emit(emit) {
 			item := p.item(KindUnknown, ":[", raw, "]}")
 			item.Page = e.page
-			emit(item, nil, nil)
+			emit(item)
 		}
 	}
 }
@@ -148,13 +149,13 @@ func (e entry) emit(emit emitter) (any bool) {
 	for _, a := range e.arrays {
 		if !isArray(a.value) {
 			body := wrap(e.head, a.name, ":", a.value, "}]}")
-			emit(Item{Object: e.object, Page: e.page, Kind: KindMalformed, Body: body}, nil, nil)
+			emit(Item{Object: e.object, Page: e.page, Kind: KindMalformed, Body: body})
 			any = true
 		}
 		for raw := range elements(a.value) {
-			item := Item{Object: e.object, Page: e.page, Body: wrap(e.head, a.name, ":[", raw, "]}]}")}
+			item := Item{Object: e.object, Page: e.page, Body: wrap(e.head, a.name, ":[", raw, "]}]}"), element: raw, entryTime: e.time}
 			item.describe(raw, string(a.name))
-			emit(item, raw, e.time)
+			emit(item)
 			any = true
 		}
 	}

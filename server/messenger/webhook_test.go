@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -19,10 +20,10 @@ func TestSplitCutsAPostIntoItsItems(t *testing.T) {
 		`{"id":2,"time":1795000000457,"standby":[` + botEcho + `],"messaging":[],"changes":[` + label + `]}]}`
 	one := `{"object":"page","entry":[{"id":"1","time":1795000000456,"hop_context":[{"app_id":"7"}],"messaging":[` + hello + `]}]}`
 	want := []Item{
-		{"page", "1", "11", KindMessage, false, []byte(one)},
-		{"page", "1", "11", KindMessage, false, []byte(one)},
-		{"page", "2", "22", KindEcho, true, []byte(`{"object":"page","entry":[{"id":2,"time":1795000000457,"standby":[` + botEcho + `]}]}`)},
-		{"page", "2", "", KindChange, false, []byte(`{"object":"page","entry":[{"id":2,"time":1795000000457,"changes":[` + label + `]}]}`)},
+		{Object: "page", Page: "1", Person: "11", Kind: KindMessage, Standby: false, Body: []byte(one)},
+		{Object: "page", Page: "1", Person: "11", Kind: KindMessage, Standby: false, Body: []byte(one)},
+		{Object: "page", Page: "2", Person: "22", Kind: KindEcho, Standby: true, Body: []byte(`{"object":"page","entry":[{"id":2,"time":1795000000457,"standby":[` + botEcho + `]}]}`)},
+		{Object: "page", Page: "2", Person: "", Kind: KindChange, Standby: false, Body: []byte(`{"object":"page","entry":[{"id":2,"time":1795000000457,"changes":[` + label + `]}]}`)},
 	}
 	compareItems(t, Split([]byte(body)), want)
 }
@@ -81,8 +82,8 @@ func TestWhatIsNoBatchOfEventsIsKeptWhole(t *testing.T) {
 func TestEntriesOfOtherObjectsAreCutButNotTakenApart(t *testing.T) {
 	items := Split([]byte(`{"object":"permissions","entry":[{"id":"8","changes":[1,2]},{"id":"9","changes":[3]}]}`))
 	compareItems(t, items, []Item{
-		{"permissions", "", "", KindUnknown, false, []byte(`{"object":"permissions","entry":[{"id":"8","changes":[1,2]}]}`)},
-		{"permissions", "", "", KindUnknown, false, []byte(`{"object":"permissions","entry":[{"id":"9","changes":[3]}]}`)},
+		{Object: "permissions", Kind: KindUnknown, Body: []byte(`{"object":"permissions","entry":[{"id":"8","changes":[1,2]}]}`)},
+		{Object: "permissions", Kind: KindUnknown, Body: []byte(`{"object":"permissions","entry":[{"id":"9","changes":[3]}]}`)},
 	})
 }
 
@@ -129,6 +130,11 @@ func FuzzSplit(f *testing.F) {
 			again := Split(item.Body)
 			if len(again) != 1 || again[0].Kind != item.Kind || again[0].Page != item.Page || again[0].Person != item.Person {
 				t.Fatalf("an item is not a post of its own: %s: %+v", told(item), again)
+			}
+			event, err := item.Decode()
+			stored, storedErr := again[0].Decode()
+			if !reflect.DeepEqual(event, stored) || (err == nil) != (storedErr == nil) {
+				t.Fatalf("%s is decoded to %+v, %v, and stored to %+v, %v", told(item), event, err, stored, storedErr)
 			}
 			for _, element := range elementsOf(item.Body) {
 				kept[element]++
