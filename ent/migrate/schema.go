@@ -134,19 +134,17 @@ var (
 				Columns: []*schema.Column{ChatsColumns[5], ChatsColumns[0]},
 			},
 			{
-				Name:    "chat_queue_id_last_message_at",
-				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[18], ChatsColumns[5]},
-			},
-			{
 				Name:    "chat_queue_id_status_last_message_at",
 				Unique:  false,
 				Columns: []*schema.Column{ChatsColumns[18], ChatsColumns[2], ChatsColumns[5]},
 			},
 			{
-				Name:    "chat_operator_id_status",
+				Name:    "chat_in_progress",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[19], ChatsColumns[2]},
+				Columns: []*schema.Column{ChatsColumns[19]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'IN_PROGRESS'",
+				},
 			},
 			{
 				Name:    "chat_contact_id",

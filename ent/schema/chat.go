@@ -66,9 +66,8 @@ func (Chat) Indexes() []ent.Index {
 		index.Fields("identity_id", "opened_at").StorageKey("chat_completed").
 			Annotations(entsql.IndexWhere("status = 'COMPLETED'")),
 		index.Fields("last_message_at", "id"),
-		index.Fields("queue_id", "last_message_at"),
 		index.Fields("queue_id", "status", "last_message_at"),
-		index.Fields("operator_id", "status"),
+		index.Fields("operator_id").StorageKey("chat_in_progress").Annotations(entsql.IndexWhere("status = 'IN_PROGRESS'")),
 		index.Fields("contact_id"),
 		index.Fields("channel_id").StorageKey("chat_unrouted").
 			Annotations(entsql.IndexWhere("queue_id IS NULL AND status = 'WAITING'")),

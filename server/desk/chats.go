@@ -123,7 +123,7 @@ func (c *change) checkCapacity(ctx context.Context, v Viewer) error {
 	if _, err := lock.Only(ctx); err != nil {
 		return err
 	}
-	busy, err := c.Chat.Query().Where(chat.OperatorID(v.id()), chat.StatusEQ(chat.StatusInProgress)).Count(ctx)
+	busy, err := c.Chat.Query().Where(chat.OperatorID(v.id()), isInProgress).Count(ctx)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 
 	"parley/ent/chat"
+	"parley/ent/predicate"
 	"parley/ent/segment"
 )
 
@@ -55,9 +56,15 @@ func holderOf(status chat.Status) segment.Holder {
 }
 
 // These have no parameters, or a prepared plan could not use the indexes on what
-// is open, completed, or waits without a queue.
-func isOpen(s *entsql.Selector)      { s.Where(entsql.ExprP(s.C(chat.FieldStatus) + " <> 'COMPLETED'")) }
-func isCompleted(s *entsql.Selector) { s.Where(entsql.ExprP(s.C(chat.FieldStatus) + " = 'COMPLETED'")) }
-func isUnrouted(s *entsql.Selector) {
-	s.Where(entsql.ExprP(s.C(chat.FieldQueueID) + " IS NULL AND " + s.C(chat.FieldStatus) + " = 'WAITING'"))
+// is open, completed, in progress, or waits without a queue.
+var (
+	isOpen       = literally("status <> 'COMPLETED'")
+	isCompleted  = literally("status = 'COMPLETED'")
+	isInProgress = literally("status = 'IN_PROGRESS'")
+	isUnrouted   = literally("queue_id IS NULL AND status = 'WAITING'")
+)
+
+// literally holds for chats of which a condition of an index holds.
+func literally(condition string) predicate.Chat {
+	return func(s *entsql.Selector) { s.Where(entsql.ExprP(condition)) }
 }

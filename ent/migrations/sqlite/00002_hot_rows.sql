@@ -8,4 +8,7 @@ DROP INDEX `chat_identity_id_opened_at`;
 CREATE INDEX `chat_completed` ON `chats` (`identity_id`, `opened_at`) WHERE status = 'COMPLETED';
 DROP INDEX `chat_channel_id_status`;
 CREATE INDEX `chat_unrouted` ON `chats` (`channel_id`) WHERE queue_id IS NULL AND status = 'WAITING';
+DROP INDEX `chat_operator_id_status`;
+CREATE INDEX `chat_in_progress` ON `chats` (`operator_id`) WHERE status = 'IN_PROGRESS';
+DROP INDEX `chat_queue_id_last_message_at`;
 DROP INDEX `event_at`;
