@@ -72,7 +72,11 @@ func (r *Resolver) newLoaders() *loaders {
 	}
 	l.messages.like = func(expected, asked messagesOf) messagesOf { asked.chat = expected.chat; return asked }
 	l.replied.read = func(ctx context.Context, answers []*ent.Message) (map[*ent.Message]*ent.Message, error) {
-		return r.repliedTo(ctx, l, answers)
+		of, err := r.Desk.RepliedTo(ctx, answers)
+		for _, found := range of {
+			l.sawMessage(found)
+		}
+		return of, err
 	}
 	l.delivered.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID][]*ent.Delivery, error) {
 		rows, err := c().Delivery.Query().Where(delivery.MessageIDIn(ids...)).Order(ent.Asc(delivery.FieldPosition)).All(ctx)
@@ -202,55 +206,6 @@ func pointsAt[V any](l *loader[uuid.UUID, *V], id *uuid.UUID, loaded *V) {
 	case id != nil:
 		l.expect(*id)
 	}
-}
-
-// repliedTo finds the messages that others answer, by the provider's ids, where
-// they are stored and of the same chat: they may be the customer's, or parts of
-// ours.
-func (r *Resolver) repliedTo(ctx context.Context, l *loaders, answers []*ent.Message) (map[*ent.Message]*ent.Message, error) {
-	var externalIDs []string
-	channels, chats := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
-	for _, m := range answers {
-		externalIDs = append(externalIDs, m.ReplyTo)
-		channels[m.ChannelID], chats[m.ChatID] = true, true
-	}
-	theirs, err := r.Desk.Client().Message.Query().Where(message.ChannelIDIn(keys(channels)...),
-		message.ExternalIDIn(externalIDs...), message.ChatIDIn(keys(chats)...)).All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ours, err := r.Desk.Client().Delivery.Query().
-		Where(delivery.ChannelIDIn(keys(channels)...), delivery.ExternalIDIn(externalIDs...)).WithMessage().All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	type place struct {
-		chat uuid.UUID
-		id   string
-	}
-	stored := map[place]*ent.Message{}
-	for _, m := range theirs {
-		stored[place{m.ChatID, *m.ExternalID}] = m
-	}
-	for _, d := range ours {
-		stored[place{d.Edges.Message.ChatID, *d.ExternalID}] = d.Edges.Message
-	}
-	of := map[*ent.Message]*ent.Message{}
-	for _, m := range answers {
-		if found := stored[place{m.ChatID, m.ReplyTo}]; found != nil {
-			l.sawMessage(found)
-			of[m] = found
-		}
-	}
-	return of, nil
-}
-
-func keys[K comparable](m map[K]bool) []K {
-	list := make([]K, 0, len(m))
-	for k := range m {
-		list = append(list, k)
-	}
-	return list
 }
 
 // get is what an id that may be missing points at. have is what was loaded

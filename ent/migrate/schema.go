@@ -389,9 +389,12 @@ var (
 				Columns: []*schema.Column{MessagesColumns[16], MessagesColumns[13], MessagesColumns[0]},
 			},
 			{
-				Name:    "message_channel_id_external_id",
+				Name:    "message_external",
 				Unique:  true,
 				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "external_id IS NOT NULL",
+				},
 			},
 		},
 	}

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -46,6 +47,9 @@ func (Message) Edges() []ent.Edge {
 func (Message) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("chat_id", "sent_at", "id"),
-		index.Fields("channel_id", "external_id").Unique(),
+		// On PostgreSQL of two hashes of the id, which is over a hundred bytes long:
+		// see the migration.
+		index.Fields("channel_id", "external_id").Unique().StorageKey("message_external").
+			Annotations(entsql.IndexWhere("external_id IS NOT NULL")),
 	}
 }

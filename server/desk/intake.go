@@ -107,7 +107,7 @@ func (in *intake) read(ctx context.Context, batch []Inbound) error {
 		return nil
 	}
 	stored, err := in.Message.Query().Select(message.FieldChannelID, message.FieldExternalID).
-		Where(store.In(message.FieldChannelID, keys(channelIDs)), store.In(message.FieldExternalID, keys(externalIDs))).All(ctx)
+		Where(store.In(message.FieldChannelID, keys(channelIDs)), ExternalIDs(keys(externalIDs))).All(ctx)
 	for _, row := range stored {
 		in.known[person{row.ChannelID, *row.ExternalID}] = true
 	}

@@ -19,6 +19,7 @@ import (
 	"parley/ent/queuemember"
 	"parley/server/globalid"
 	"parley/server/paging"
+	"parley/server/store"
 )
 
 // ChatFilter narrows a list of chats; what is empty does not.
@@ -231,24 +232,41 @@ func (d *Desk) Unread(ctx context.Context, v Viewer, chats []*ent.Chat) (map[uui
 	return unread, err
 }
 
-// ReplyTo finds the message that another answers, by the provider's id; nil if
-// it is not stored.
-func (d *Desk) ReplyTo(ctx context.Context, m *ent.Message) (*ent.Message, error) {
-	if m.ReplyTo == "" {
-		return nil, nil
+// RepliedTo finds what messages answer, by the provider's ids, where it is stored
+// and of the same chat: the customer's, or parts of ours.
+func (d *Desk) RepliedTo(ctx context.Context, answers []*ent.Message) (map[*ent.Message]*ent.Message, error) {
+	type place struct {
+		chat uuid.UUID
+		id   string
 	}
-	client := d.store.Client()
-	ours, err := client.Delivery.Query().Where(delivery.ChannelID(m.ChannelID), delivery.ExternalID(m.ReplyTo)).
-		QueryMessage().Where(message.ChatID(m.ChatID)).First(ctx)
-	if !ent.IsNotFound(err) {
-		return ours, err
+	asked, channels := map[string]bool{}, map[uuid.UUID]bool{}
+	for _, m := range answers {
+		asked[m.ReplyTo], channels[m.ChannelID] = true, true
 	}
-	theirs, err := client.Message.Query().
-		Where(message.ChannelID(m.ChannelID), message.ExternalID(m.ReplyTo), message.ChatID(m.ChatID)).First(ctx)
-	if ent.IsNotFound(err) {
-		return nil, nil
+	stored := map[place]*ent.Message{}
+	client, ids := d.store.Client(), keys(asked)
+	theirs, err := client.Message.Query().Where(store.In(message.FieldChannelID, keys(channels)), ExternalIDs(ids)).All(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return theirs, err
+	for _, m := range theirs {
+		stored[place{m.ChatID, *m.ExternalID}] = m
+	}
+	ours, err := client.Delivery.Query().
+		Where(store.In(delivery.FieldChannelID, keys(channels)), store.In(delivery.FieldExternalID, ids)).WithMessage().All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range ours {
+		stored[place{part.Edges.Message.ChatID, *part.ExternalID}] = part.Edges.Message
+	}
+	of := map[*ent.Message]*ent.Message{}
+	for _, m := range answers {
+		if found := stored[place{m.ChatID, m.ReplyTo}]; found != nil {
+			of[m] = found
+		}
+	}
+	return of, nil
 }
 
 // Client reads rows by id for who has seen that they are visible.

@@ -12,3 +12,5 @@ DROP INDEX `chat_operator_id_status`;
 CREATE INDEX `chat_in_progress` ON `chats` (`operator_id`) WHERE status = 'IN_PROGRESS';
 DROP INDEX `chat_queue_id_last_message_at`;
 DROP INDEX `event_at`;
+DROP INDEX `message_channel_id_external_id`;
+CREATE UNIQUE INDEX `message_external` ON `messages` (`channel_id`, `external_id`) WHERE external_id IS NOT NULL;
