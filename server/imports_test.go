@@ -52,6 +52,8 @@ var mayImport = map[string]string{
 	"server/messenger/messengersim":  "server/messenger server/messenger/messengertest",
 	"server/messenger/messengertest": "server/messenger",
 	"server/store/storetest":         "server/store",
+	"server/filled":                  "server/store",
+	"server/filled/filldb":           "server/filled server/globalid server/store",
 	"server/app/apptest":             everything,
 }
 
@@ -59,6 +61,7 @@ var mayImport = map[string]string{
 var onlyForTests = map[string][]string{
 	"server/messenger/messengertest": {"server/demo", "server/messenger/messengersim", "server/app/apptest"},
 	"server/store/storetest":         {"server/app/apptest"},
+	"server/filled":                  {"server/filled/filldb"},
 	"server/app/apptest":             {},
 }
 
