@@ -48,11 +48,11 @@ func each(count int, row func(int) []any) iter.Seq[[]any] {
 	}
 }
 
-// Statuses of a chat, by its number.
-func (s Size) isOpen(chat int) bool {
-	return chat/s.Queues%max(1, s.Chats/s.Queues/max(1, s.Open)) == 0
-}
-func (s Size) isWaiting(chat int) bool { return s.isOpen(chat) && chat%4 == 0 }
+// Of every so many chats of a queue one is open, of every four open ones one is
+// waiting.
+func (s Size) openEvery() int          { return max(1, s.Chats/s.Queues/max(1, s.Open)) }
+func (s Size) isOpen(chat int) bool    { return chat/s.Queues%s.openEvery() == 0 }
+func (s Size) isWaiting(chat int) bool { return s.isOpen(chat) && chat/s.Queues/s.openEvery()%4 == 0 }
 
 func (s Size) operator(chat int) *uuid.UUID {
 	if s.isWaiting(chat) {
