@@ -16,6 +16,8 @@ import (
 	"parley/ent/queue"
 	"parley/ent/queuemember"
 	"parley/graph/model"
+	"parley/server/desk"
+	"parley/server/paging"
 )
 
 // loaders are what a response reads row by row of its lists.
@@ -124,6 +126,17 @@ func (l *loaders) sawChat(c *ent.Chat) uuid.UUID {
 	pointsAt(&l.visible, c.PreviousID, nil)
 	pointsAt(&l.message, c.LastMessageID, nil)
 	return c.ID
+}
+
+// sawPage looks into a page of chats, of which the unread counts may be known.
+func (l *loaders) sawPage(p desk.ChatPage, err error) (paging.List[*ent.Chat], error) {
+	for _, c := range p.Nodes {
+		l.sawChat(c)
+		if n, known := p.Unread[c.ID]; known {
+			l.unread.know(c, n)
+		}
+	}
+	return p.List, err
 }
 
 func (l *loaders) sawMessage(m *ent.Message) uuid.UUID {

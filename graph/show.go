@@ -166,16 +166,25 @@ func (r *Resolver) nodes(ctx context.Context, ids []*globalid.ID) ([]ent.Noder, 
 	if len(ids) > maxNodes {
 		return nil, fault.New(fault.Invalid, "ids", "at most %d ids", maxNodes)
 	}
-	found := make([]ent.Noder, len(ids))
+	asked := make([]globalid.ID, len(ids))
 	for i, id := range ids {
-		node, err := r.Desk.Node(ctx, viewer(ctx), *id)
-		if err != nil {
-			return nil, err
-		}
-		load(ctx).sawNode(node)
-		found[i] = node
+		asked[i] = *id
 	}
-	return found, nil
+	found, err := r.Desk.Nodes(ctx, viewer(ctx), asked)
+	list := make([]ent.Noder, len(ids))
+	for i, id := range asked {
+		list[i] = found[id]
+		load(ctx).sawNode(list[i])
+	}
+	return list, err
+}
+
+func (r *Resolver) node(ctx context.Context, id globalid.ID) (ent.Noder, error) {
+	found, err := r.nodes(ctx, []*globalid.ID{&id})
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 const maxEvents = 100

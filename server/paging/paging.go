@@ -108,6 +108,35 @@ func (s Slice) Order(column string, descending bool) func(*entsql.Selector) {
 	return func(q *entsql.Selector) { s.order(q, []string{q.C(column), q.C("id")}, descending) }
 }
 
+// Rows is how many rows a statement gives at most: the page and one more.
+func (s Slice) Rows() int { return s.limit + 1 }
+
+// SQL is Where for statements by hand: what comes after their last condition. arg
+// makes a value one of the statement's and gives its placeholder.
+func (s Slice) SQL(column string, descending bool, arg func(any) string) string {
+	further, nearer := ">", "<"
+	if descending {
+		further, nearer = nearer, further
+	}
+	text := ""
+	if s.after != nil {
+		text += " AND (" + column + ", id) " + further + " (" + arg(s.after.By) + ", " + arg(s.after.ID) + ")"
+	}
+	if s.before != nil {
+		text += " AND (" + column + ", id) " + nearer + " (" + arg(s.before.By) + ", " + arg(s.before.ID) + ")"
+	}
+	return text + s.OrderSQL("", column, descending) + " LIMIT " + arg(s.Rows())
+}
+
+// OrderSQL is Order for statements by hand, with a prefix for the columns.
+func (s Slice) OrderSQL(prefix, column string, descending bool) string {
+	direction := ""
+	if descending != s.backward {
+		direction = " DESC"
+	}
+	return " ORDER BY " + prefix + column + direction + ", " + prefix + "id" + direction
+}
+
 func (s Slice) order(q *entsql.Selector, columns []string, descending bool) {
 	order := entsql.Asc
 	if descending != s.backward {

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -38,6 +39,8 @@ type Store struct {
 	// SQLite has one writer. Waiting for it here is fair and prompt, which
 	// SQLite's own busy polling is not. Nil on PostgreSQL.
 	writer chan struct{}
+
+	prepared sync.Map // of *sql.Stmt by text
 }
 
 // Open connects to a database: a postgres:// URL, or the path of a SQLite file.
@@ -99,6 +102,32 @@ func (s *Store) Client() *ent.Client {
 // Query runs a read outside any transaction; placeholders are $1, $2, ….
 func (s *Store) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	return s.DB.QueryContext(ctx, s.SQL(query), args...)
+}
+
+// Read is Query for what is asked again and again: each connection parses and
+// plans it once, and lib/pq saves a round trip. Texts are kept, so they must be
+// few.
+func (s *Store) Read(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	statement, err := s.prepare(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return statement.QueryContext(ctx, args...)
+}
+
+func (s *Store) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
+	if kept, ok := s.prepared.Load(text); ok {
+		return kept.(*sql.Stmt), nil
+	}
+	statement, err := s.DB.PrepareContext(ctx, s.SQL(text))
+	if err != nil {
+		return nil, err
+	}
+	if kept, raced := s.prepared.LoadOrStore(text, statement); raced {
+		_ = statement.Close()
+		return kept.(*sql.Stmt), nil
+	}
+	return statement, nil
 }
 
 var placeholder = regexp.MustCompile(`\$(\d+)`)
