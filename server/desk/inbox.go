@@ -41,7 +41,7 @@ func (in *inbox) read(ctx context.Context) ([]*ent.Chat, map[uuid.UUID]int, erro
 	if !in.viewer.SeesAll() && !in.ownQueues() {
 		found += " UNION " + in.held()
 	}
-	page := "SELECT * FROM (" + found + ") AS found" + in.order("") + " LIMIT " + in.arg(in.slice.Rows())
+	page := "SELECT * FROM (" + found + ") AS found" + in.order("") + in.slice.LimitSQL()
 	return in.chats(ctx, page, in.viewer, in.order("c."))
 }
 

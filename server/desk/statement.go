@@ -11,8 +11,10 @@ import (
 )
 
 // statement is a read by hand, with lists as single parameters: its text depends
-// on its shape alone, so that there are few and each is planned once. What the
-// two databases say differently is here.
+// on its shape alone, so that there are few and each is planned once. PostgreSQL
+// plans anew each time, which takes longer than an inbox, if it sees a gain in
+// the values: sub-selects keep the lists from it. What the two databases say
+// differently is here.
 type statement struct {
 	store *store.Store
 	args  []any
@@ -40,7 +42,7 @@ func list[T fmt.Stringer](s *statement, values []T) string {
 // each makes a list a table with the column value.
 func (s *statement) each(list, kind, as string) string {
 	if s.store.Postgres() {
-		return "unnest(" + list + "::" + kind + "[]) AS " + as + "(value)"
+		return "unnest((SELECT " + list + "::" + kind + "[])) AS " + as + "(value)"
 	}
 	return "json_each(" + list + ") AS " + as
 }
@@ -48,7 +50,7 @@ func (s *statement) each(list, kind, as string) string {
 // in holds for what is in a list.
 func (s *statement) in(list, kind string) string {
 	if s.store.Postgres() {
-		return " = ANY(" + list + "::" + kind + "[])"
+		return " = ANY((SELECT " + list + "::" + kind + "[])::" + kind + "[])"
 	}
 	return " IN (SELECT value FROM json_each(" + list + "))"
 }
