@@ -24,6 +24,7 @@ var mayImport = map[string]string{
 	"server/paging":    "server/fault",
 	"server/seal":      "",
 	"server/config":    "server/seal",
+	"server/memory":    "",
 	"server/graphiql":  "",
 	"server/messenger": "", // Facebook's world: no rows, no domain
 
@@ -48,7 +49,7 @@ var mayImport = map[string]string{
 	// Programs.
 	"server/app":                     everything,
 	"server/demo":                    "ent server/app server/auth server/config server/desk server/globalid server/graphiql server/messenger/messengertest",
-	"server":                         "server/app server/config server/demo server/store",
+	"server":                         "server/app server/config server/demo server/memory server/store",
 	"server/messenger/messengersim":  "server/messenger server/messenger/messengertest",
 	"server/messenger/messengertest": "server/messenger",
 	"server/store/storetest":         "server/store",
