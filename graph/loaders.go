@@ -64,7 +64,8 @@ func (r *Resolver) newLoaders() *loaders {
 		return byID(l.sawChat)(c().Chat.Query().Where(chat.IDIn(ids...)).All(ctx))
 	}
 	l.visible.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Chat, error) {
-		return byID(l.sawChat)(r.Desk.VisibleChats(ctx, viewer(ctx), ids))
+		page, err := r.Desk.VisibleChats(ctx, viewer(ctx), ids, false)
+		return byID(l.sawChat)(page.Nodes, err)
 	}
 	l.message.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Message, error) {
 		return byID(l.sawMessage)(c().Message.Query().Where(message.IDIn(ids...)).All(ctx))

@@ -2,7 +2,10 @@ package graph
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/99designs/gqlgen/graphql"
 
 	"parley/ent"
 	"parley/ent/message"
@@ -170,13 +173,21 @@ func (r *Resolver) nodes(ctx context.Context, ids []*globalid.ID) ([]ent.Noder, 
 	for i, id := range ids {
 		asked[i] = *id
 	}
-	found, err := r.Desk.Nodes(ctx, viewer(ctx), asked)
+	found, err := r.Desk.Nodes(ctx, viewer(ctx), asked, asksFor(ctx, "contact", "channel", "queue", "operator"))
 	list := make([]ent.Noder, len(ids))
 	for i, id := range asked {
 		list[i] = found[id]
 		load(ctx).sawNode(list[i])
 	}
 	return list, err
+}
+
+// asksFor says whether the field that is being resolved is asked for one of these
+// of a chat.
+func asksFor(ctx context.Context, names ...string) bool {
+	return slices.ContainsFunc(graphql.CollectFieldsCtx(ctx, []string{"Chat", "Node"}), func(f graphql.CollectedField) bool {
+		return slices.Contains(names, f.Name)
+	})
 }
 
 func (r *Resolver) node(ctx context.Context, id globalid.ID) (ent.Noder, error) {

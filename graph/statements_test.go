@@ -151,7 +151,7 @@ const (
 // with their queues.
 var cost = map[string][2]int{
 	"inbox":    {5, 5},
-	"history":  {6, 6},
+	"history":  {8, 8},
 	"nodes":    {4, 4}, // and one for each kind
 	"events":   {3, 3}, // what they are about was loaded once for all viewers
 	"accept":   {12, 13},

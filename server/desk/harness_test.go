@@ -357,5 +357,5 @@ func together(n int, f func(i int)) {
 
 // sees says whether the thing with an id is there for a viewer.
 func (b *bench) sees(v Viewer, id globalid.ID) bool {
-	return must(b.desk.Nodes(ctx, v, []globalid.ID{id}))[id] != nil
+	return must(b.desk.Nodes(ctx, v, []globalid.ID{id}, false))[id] != nil
 }

@@ -52,14 +52,14 @@ func (in *inbox) order(prefix string) string {
 // chats reads the chats that a SELECT gives, with what they point at and how
 // many messages of each the viewer has not read.
 func (s *statement) chats(ctx context.Context, from string, v Viewer, order string) ([]*ent.Chat, map[uuid.UUID]int, error) {
-	text := "SELECT " + chatColumns + " FROM (" + from + ") AS c" +
+	text := "SELECT " + chatColumns + edgeColumns + " FROM (" + from + ") AS c" +
 		" JOIN contacts ON contacts.id = c.contact_id JOIN channels ON channels.id = c.channel_id" +
 		" LEFT JOIN queues ON queues.id = c.queue_id LEFT JOIN operators ON operators.id = c.operator_id" +
 		" LEFT JOIN chat_reads ON chat_reads.chat_id = c.id AND chat_reads.operator_id = " + s.arg(v.id()) + order
 	var chats []*ent.Chat
 	unread := map[uuid.UUID]int{}
 	err := s.rows(ctx, text, func(rows *sql.Rows) error {
-		c, read, err := scanChat(rows)
+		c, read, err := scanChatWithEdges(rows)
 		chats, unread[c.ID] = append(chats, c), max(0, int(c.InboundCount-read))
 		return err
 	})

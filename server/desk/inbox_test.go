@@ -71,6 +71,7 @@ func TestReadsByHandGiveWhatEntGives(t *testing.T) {
 		for _, got := range page.Nodes {
 			want := must(b.client().Chat.Query().Where(chat.ID(got.ID)).WithContact().WithChannel().WithQueue().WithOperator().Only(ctx))
 			same(b, got, want)
+			same(b, must(b.desk.VisibleChats(ctx, b.admin, []uuid.UUID{got.ID}, false)).Nodes[0], want)
 			same(b, got.Edges.Contact, want.Edges.Contact)
 			want.Edges.Channel.Token = nil
 			same(b, got.Edges.Channel, want.Edges.Channel)

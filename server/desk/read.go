@@ -30,8 +30,9 @@ type ChatFilter struct {
 	Contact                     *globalid.ID
 }
 
-// ChatPage is a page of chats. Of an inbox, each has its contact, channel, queue
-// and operator, and Unread has what Desk.Unread would say; else it is nil.
+// ChatPage is a page of chats, or some. Where they come with what they point at,
+// contact, channel, queue and operator, Unread has what Desk.Unread would say;
+// else it is nil.
 type ChatPage struct {
 	paging.List[*ent.Chat]
 	Unread map[uuid.UUID]int
@@ -185,8 +186,9 @@ func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (
 }
 
 // Nodes are things of any kind by their ids, one statement for each kind; what
-// is not there, or not the viewer's to see, is left out.
-func (d *Desk) Nodes(ctx context.Context, v Viewer, ids []globalid.ID) (map[globalid.ID]ent.Noder, error) {
+// is not there, or not the viewer's to see, is left out. Chats come with what
+// they point at if that will be asked for.
+func (d *Desk) Nodes(ctx context.Context, v Viewer, ids []globalid.ID, edges bool) (map[globalid.ID]ent.Noder, error) {
 	asked := map[string][]uuid.UUID{}
 	for _, id := range ids {
 		asked[id.Kind] = append(asked[id.Kind], id.UUID)
@@ -197,7 +199,8 @@ func (d *Desk) Nodes(ctx context.Context, v Viewer, ids []globalid.ID) (map[glob
 		var err error
 		switch kind {
 		case "chat":
-			err = keep[*ent.Chat](found)(d.VisibleChats(ctx, v, ids))
+			page, failed := d.VisibleChats(ctx, v, ids, edges)
+			err = keep[*ent.Chat](found)(page.Nodes, failed)
 		case "message":
 			err = keep[*ent.Message](found)(client.Message.Query().Where(message.IDIn(ids...), message.HasChatWith(v.visible())).All(ctx))
 		case "delivery":
@@ -232,15 +235,26 @@ func keep[T node](found map[globalid.ID]ent.Noder) func([]T, error) error {
 	}
 }
 
-// VisibleChats are those of the chats that the viewer may see, with their edges.
-func (d *Desk) VisibleChats(ctx context.Context, v Viewer, ids []uuid.UUID) ([]*ent.Chat, error) {
+// VisibleChats are those of the chats that the viewer may see; with what they
+// point at and the unread counts, if that will be asked for.
+func (d *Desk) VisibleChats(ctx context.Context, v Viewer, ids []uuid.UUID, edges bool) (ChatPage, error) {
 	if !v.seesChats() {
-		return nil, nil
+		return ChatPage{}, nil
 	}
+	var page ChatPage
+	var err error
 	st := &statement{store: d.store}
 	where := "id" + st.in(list(st, ids), "uuid") + v.visibleSQL(st)
-	chats, _, err := st.chats(ctx, "SELECT * FROM chats WHERE "+where, v, "")
-	return chats, err
+	if edges {
+		page.Nodes, page.Unread, err = st.chats(ctx, "SELECT * FROM chats WHERE "+where, v, "")
+		return page, err
+	}
+	err = st.rows(ctx, "SELECT "+chatColumns+" FROM chats AS c WHERE "+where, func(rows *sql.Rows) error {
+		c, err := scanChat(rows)
+		page.Nodes = append(page.Nodes, c)
+		return err
+	})
+	return page, err
 }
 
 // Unread counts, for each chat, the customer's messages that the viewer has not

@@ -27,11 +27,12 @@ func scanMessage(rows *sql.Rows) (*ent.Message, error) {
 	return m, err
 }
 
-// A chat with everything that it points at, and the viewer's read mark.
 const chatColumns = `c.id, c.channel_id, c.identity_id, c.contact_id, c.queue_id, c.operator_id, c.previous_id, c.status, c.holders,
 	c.last_message_id, c.last_message_at, c.opened_at, c.waiting_since, c.completed_at, c.inbound_count,
-	c.delivered_until, c.read_until, c.created_at, c.version,
-	contacts.name, contacts.picture_url, contacts.locale, contacts.created_at, contacts.version,
+	c.delivered_until, c.read_until, c.created_at, c.version`
+
+// edgeColumns are what a chat points at, and the viewer's read mark.
+const edgeColumns = `, contacts.name, contacts.picture_url, contacts.locale, contacts.created_at, contacts.version,
 	channels.provider, channels.external_id, channels.name, channels.picture_url, channels.state, channels.state_reason,
 	channels.active, channels.queue_id, channels.language, channels.created_at, channels.version,
 	COALESCE(queues.name, ''), COALESCE(queues.rule, ''), queues.created_at, COALESCE(queues.version, 0),
@@ -39,39 +40,62 @@ const chatColumns = `c.id, c.channel_id, c.identity_id, c.contact_id, c.queue_id
 	COALESCE(operators.pause_reason, ''), operators.created_at, COALESCE(operators.version, 0),
 	COALESCE(chat_reads.inbound_count, 0)`
 
-func scanChat(rows *sql.Rows) (c *ent.Chat, read int64, err error) {
-	// One allocation for all of it.
-	row := &struct {
-		chat                ent.Chat
-		contact             ent.Contact
-		channel             ent.Channel
-		queue               ent.Queue
-		operator            ent.Operator
-		holders             []byte
-		queueAt, operatorAt sql.NullTime
-	}{}
-	c, contact, channel, queue, operator := &row.chat, &row.contact, &row.channel, &row.queue, &row.operator
-	err = rows.Scan(&c.ID, &c.ChannelID, &c.IdentityID, &c.ContactID, &c.QueueID, &c.OperatorID, &c.PreviousID, (*string)(&c.Status), &row.holders,
+// chatRow is a chat and all that it points at, in one allocation.
+type chatRow struct {
+	chat     ent.Chat
+	contact  ent.Contact
+	channel  ent.Channel
+	queue    ent.Queue
+	operator ent.Operator
+
+	holders             []byte
+	queueAt, operatorAt sql.NullTime
+	read                int64
+}
+
+func (r *chatRow) columns() []any {
+	c := &r.chat
+	return []any{&c.ID, &c.ChannelID, &c.IdentityID, &c.ContactID, &c.QueueID, &c.OperatorID, &c.PreviousID, (*string)(&c.Status), &r.holders,
 		&c.LastMessageID, &c.LastMessageAt, &c.OpenedAt, &c.WaitingSince, &c.CompletedAt, &c.InboundCount,
-		&c.DeliveredUntil, &c.ReadUntil, &c.CreatedAt, &c.Version,
-		&contact.Name, &contact.PictureURL, &contact.Locale, &contact.CreatedAt, &contact.Version,
+		&c.DeliveredUntil, &c.ReadUntil, &c.CreatedAt, &c.Version}
+}
+
+func (r *chatRow) edges() []any {
+	contact, channel, queue, operator := &r.contact, &r.channel, &r.queue, &r.operator
+	return []any{&contact.Name, &contact.PictureURL, &contact.Locale, &contact.CreatedAt, &contact.Version,
 		(*string)(&channel.Provider), &channel.ExternalID, &channel.Name, &channel.PictureURL, (*string)(&channel.State), &channel.StateReason,
 		&channel.Active, &channel.QueueID, &channel.Language, &channel.CreatedAt, &channel.Version,
-		&queue.Name, (*string)(&queue.Rule), &row.queueAt, &queue.Version,
+		&queue.Name, (*string)(&queue.Rule), &r.queueAt, &queue.Version,
 		&operator.Email, &operator.Name, (*string)(&operator.Role), (*string)(&operator.State),
-		&operator.PauseReason, &row.operatorAt, &operator.Version, &read)
-	if err == nil && row.holders != nil {
-		err = json.Unmarshal(row.holders, &c.Holders)
-	}
-	contact.ID, channel.ID = c.ContactID, c.ChannelID
-	c.Edges.Contact, c.Edges.Channel = contact, channel
+		&operator.PauseReason, &r.operatorAt, &operator.Version, &r.read}
+}
+
+func scanChat(rows *sql.Rows) (*ent.Chat, error) {
+	r := &chatRow{}
+	return &r.chat, r.scan(rows, r.columns())
+}
+
+func scanChatWithEdges(rows *sql.Rows) (c *ent.Chat, read int64, err error) {
+	r := &chatRow{}
+	err = r.scan(rows, append(r.columns(), r.edges()...))
+	c = &r.chat
+	r.contact.ID, r.channel.ID = c.ContactID, c.ChannelID
+	c.Edges.Contact, c.Edges.Channel = &r.contact, &r.channel
 	if c.QueueID != nil {
-		queue.ID, queue.CreatedAt, c.Edges.Queue = *c.QueueID, row.queueAt.Time, queue
+		r.queue.ID, r.queue.CreatedAt, c.Edges.Queue = *c.QueueID, r.queueAt.Time, &r.queue
 	}
 	if c.OperatorID != nil {
-		operator.ID, operator.CreatedAt, c.Edges.Operator = *c.OperatorID, row.operatorAt.Time, operator
+		r.operator.ID, r.operator.CreatedAt, c.Edges.Operator = *c.OperatorID, r.operatorAt.Time, &r.operator
 	}
-	return c, read, err
+	return c, r.read, err
+}
+
+func (r *chatRow) scan(rows *sql.Rows, into []any) error {
+	err := rows.Scan(into...)
+	if err == nil && r.holders != nil {
+		err = json.Unmarshal(r.holders, &r.chat.Holders)
+	}
+	return err
 }
 
 const viewerColumns = `operators.id, operators.email, operators.name, operators.role, operators.state, operators.pause_reason,
