@@ -85,8 +85,10 @@ func statusOf(errs gqlerror.List, contentType string) int {
 	return http.StatusUnprocessableEntity
 }
 
-// compressFrom so many bytes on: less fits into a packet or two.
-const compressFrom = 4 << 10
+// compressFrom so many bytes on: of a page of an inbox it would take a tenth of
+// all that the answer costs, and the proxy that does TLS can do it for those who
+// are far away.
+const compressFrom = 64 << 10
 
 // answer writes a response. It may be compressed though it is encrypted: what a
 // guesser of secrets needs, a request with their text made in the victim's name,
