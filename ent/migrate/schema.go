@@ -130,9 +130,9 @@ var (
 				Columns: []*schema.Column{ChatsColumns[5], ChatsColumns[0]},
 			},
 			{
-				Name:    "chat_queue_id_last_message_at",
+				Name:    "chat_status_last_message_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[17], ChatsColumns[5]},
+				Columns: []*schema.Column{ChatsColumns[2], ChatsColumns[5], ChatsColumns[0]},
 			},
 			{
 				Name:    "chat_queue_id_status_last_message_at",

@@ -60,7 +60,7 @@ func (Chat) Indexes() []ent.Index {
 			Annotations(entsql.IndexWhere("status <> 'COMPLETED'")),
 		index.Fields("identity_id", "opened_at"),
 		index.Fields("last_message_at", "id"),
-		index.Fields("queue_id", "last_message_at"),
+		index.Fields("status", "last_message_at", "id"),
 		index.Fields("queue_id", "status", "last_message_at"),
 		index.Fields("operator_id", "status"),
 		index.Fields("contact_id"),

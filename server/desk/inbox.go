@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -37,25 +38,33 @@ var allStatuses = []chat.Status{chat.StatusBot, chat.StatusElsewhere, chat.Statu
 // read gives the page's chats with their edges, and how many messages of each
 // the viewer has not read.
 func (in *inbox) read(ctx context.Context) ([]*ent.Chat, map[uuid.UUID]int, error) {
+	return in.chats(ctx, in.sql())
+}
+
+func (in *inbox) sql() string {
 	found := in.lanes()
 	if !in.viewer.SeesAll() && !in.ownQueues() {
 		found += " UNION " + in.held()
 	}
 	page := "SELECT * FROM (" + found + ") AS found" + in.order("") + in.slice.LimitSQL()
-	return in.chats(ctx, page, in.viewer, in.order("c."))
+	return in.withEdges(page, in.viewer) + in.order("c.")
 }
 
 func (in *inbox) order(prefix string) string {
 	return in.slice.OrderSQL(prefix, chat.FieldLastMessageAt, true)
 }
 
-// chats reads the chats that a SELECT gives, with what they point at and how
-// many messages of each the viewer has not read.
-func (s *statement) chats(ctx context.Context, from string, v Viewer, order string) ([]*ent.Chat, map[uuid.UUID]int, error) {
-	text := "SELECT " + chatColumns + edgeColumns + " FROM (" + from + ") AS c" +
+// withEdges joins, to the chats that a SELECT gives, what they point at and the
+// viewer's read marks.
+func (s *statement) withEdges(from string, v Viewer) string {
+	return "SELECT " + chatColumns + edgeColumns + " FROM (" + from + ") AS c" +
 		" JOIN contacts ON contacts.id = c.contact_id JOIN channels ON channels.id = c.channel_id" +
 		" LEFT JOIN queues ON queues.id = c.queue_id LEFT JOIN operators ON operators.id = c.operator_id" +
-		" LEFT JOIN chat_reads ON chat_reads.chat_id = c.id AND chat_reads.operator_id = " + s.arg(v.id()) + order
+		" LEFT JOIN chat_reads ON chat_reads.chat_id = c.id AND chat_reads.operator_id = " + s.arg(v.id())
+}
+
+// chats reads what withEdges asks for, and counts what is not read.
+func (s *statement) chats(ctx context.Context, text string) ([]*ent.Chat, map[uuid.UUID]int, error) {
 	var chats []*ent.Chat
 	unread := map[uuid.UUID]int{}
 	err := s.rows(ctx, text, func(rows *sql.Rows) error {
@@ -68,22 +77,41 @@ func (s *statement) chats(ctx context.Context, from string, v Viewer, order stri
 
 // lanes are chats by queue and status; for who sees all queues, by status alone.
 func (in *inbox) lanes() string {
-	statuses := once(in.filter.Status)
 	if in.viewer.SeesAll() && in.filter.Queues == nil {
-		if in.filter.Status == nil {
-			return "SELECT * FROM (SELECT * FROM chats WHERE true" + in.page() + ") AS c"
-		}
-		return "SELECT c.* FROM " + in.each(list(&in.statement, statuses), "text", "s") + in.first("chats", "c", "status = s.value"+in.page())
-	}
-	if in.filter.Status == nil {
-		statuses = allStatuses
+		return in.ofAllQueues()
 	}
 	return "SELECT c.* FROM " + in.each(list(&in.statement, in.queues()), "uuid", "q") +
-		" CROSS JOIN " + in.each(list(&in.statement, statuses), "text", "s") +
+		" CROSS JOIN " + in.each(list(&in.statement, in.statuses()), "text", "s") +
 		in.first("chats", "c", "queue_id = q.value AND status = s.value"+in.page())
 }
 
-// held are chats that the viewer holds or held, of whatever queue.
+// ofAllQueues has its statuses written out: the database knows how many chats
+// have each, and so whether to look for them among all by time.
+func (in *inbox) ofAllQueues() string {
+	if in.filter.Status == nil {
+		return "SELECT * FROM (SELECT * FROM chats WHERE true" + in.page() + ") AS c"
+	}
+	lanes := []string{"SELECT * FROM chats WHERE false"}
+	for _, status := range in.statuses() {
+		lanes = append(lanes, "SELECT * FROM (SELECT * FROM chats WHERE status = '"+string(status)+"'"+in.page()+") AS "+strings.ToLower(string(status)))
+	}
+	return strings.Join(lanes, " UNION ALL ")
+}
+
+// statuses are those asked for, or all, each once.
+func (in *inbox) statuses() []chat.Status {
+	var asked []chat.Status
+	for _, status := range allStatuses {
+		if in.filter.Status == nil || slices.Contains(in.filter.Status, status) {
+			asked = append(asked, status)
+		}
+	}
+	return asked
+}
+
+// held are chats that the viewer holds or held, of whatever queue. They are
+// found before they are sorted: who held few would else have all chats read in
+// order to find them.
 func (in *inbox) held() string {
 	where := "id IN (" + heldSQL(in.arg(in.viewer.id())) + ")"
 	if in.filter.Status != nil {
@@ -92,7 +120,7 @@ func (in *inbox) held() string {
 	if in.filter.Queues != nil {
 		where += " AND queue_id" + in.in(list(&in.statement, uuids(in.filter.Queues)), "uuid")
 	}
-	return "SELECT * FROM (SELECT * FROM chats WHERE " + where + in.page() + ") AS held"
+	return "SELECT * FROM (WITH held AS MATERIALIZED (SELECT * FROM chats WHERE " + where + ") SELECT * FROM held WHERE true" + in.page() + ") AS held"
 }
 
 // queues are those asked for, or the viewer's, that are the viewer's.
@@ -100,7 +128,12 @@ func (in *inbox) queues() []uuid.UUID {
 	if in.filter.Queues == nil {
 		return in.viewer.Queues
 	}
-	asked := once(uuids(in.filter.Queues))
+	var asked []uuid.UUID // each once: a lane for it would give its chats again
+	for _, q := range in.filter.Queues {
+		if !slices.Contains(asked, q.UUID) {
+			asked = append(asked, q.UUID)
+		}
+	}
 	if in.viewer.SeesAll() {
 		return asked
 	}
@@ -116,15 +149,3 @@ func (in *inbox) ownQueues() bool {
 }
 
 func (in *inbox) page() string { return in.slice.SQL(chat.FieldLastMessageAt, true, in.arg) }
-
-// once leaves out what a list has again: a lane for it would give its chats
-// again.
-func once[T comparable](list []T) []T {
-	var kept []T
-	for _, v := range list {
-		if !slices.Contains(kept, v) {
-			kept = append(kept, v)
-		}
-	}
-	return kept
-}

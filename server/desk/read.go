@@ -170,10 +170,8 @@ func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (
 		return nil, err
 	}
 	st := &statement{store: d.store}
-	text := "SELECT " + messageColumns + " FROM " + st.each(list(st, chats), "uuid", "chat") +
-		st.first("messages", "m", "chat_id = chat.value"+s.SQL(message.FieldSentAt, false, st.arg)) + s.OrderSQL("m.", message.FieldSentAt, false)
 	of := make(map[uuid.UUID][]*ent.Message, len(chats))
-	err = st.rows(ctx, text, func(rows *sql.Rows) error {
+	err = st.rows(ctx, st.messages(chats, s), func(rows *sql.Rows) error {
 		m, err := scanMessage(rows)
 		of[m.ChatID] = append(of[m.ChatID], m)
 		return err
@@ -183,6 +181,11 @@ func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (
 		lists[id] = paging.Of(s, of[id], func(m *ent.Message) paging.Place { return paging.Place{By: m.SentAt, ID: m.ID} })
 	}
 	return lists, err
+}
+
+func (st *statement) messages(chats []uuid.UUID, s paging.Slice) string {
+	return "SELECT " + messageColumns + " FROM " + st.each(list(st, chats), "uuid", "chat") +
+		st.first("messages", "m", "chat_id = chat.value"+s.SQL(message.FieldSentAt, false, st.arg)) + s.OrderSQL("m.", message.FieldSentAt, false)
 }
 
 // Nodes are things of any kind by their ids, one statement for each kind; what
@@ -246,7 +249,7 @@ func (d *Desk) VisibleChats(ctx context.Context, v Viewer, ids []uuid.UUID, edge
 	st := &statement{store: d.store}
 	where := "id" + st.in(list(st, ids), "uuid") + v.visibleSQL(st)
 	if edges {
-		page.Nodes, page.Unread, err = st.chats(ctx, "SELECT * FROM chats WHERE "+where, v, "")
+		page.Nodes, page.Unread, err = st.chats(ctx, st.withEdges("SELECT * FROM chats WHERE "+where, v))
 		return page, err
 	}
 	err = st.rows(ctx, "SELECT "+chatColumns+" FROM chats AS c WHERE "+where, func(rows *sql.Rows) error {
