@@ -1,7 +1,7 @@
 // Package filled owns made-up databases of any size, to measure on and to see
 // query plans on: channels, queues, operators, contacts, and chats with messages
 // as the desk would have made them. It writes past the desk, into a database
-// that is migrated and has no channels yet, and nobody else may use that
+// that is migrated and was not filled before, and nobody else may use that
 // meanwhile. Invariant: the same Size gives the same rows.
 package filled
 
