@@ -22,6 +22,8 @@ var ours = strings.NewReplacer(
 	"graphql.MarshalSliceConcurrently(", "exec.MarshalSliceConcurrently(",
 	"graphql.NewFieldSet(fields)", "exec.NewFieldSet(ctx, fields)",
 	"graphql.NewDeferredGroup(", "exec.NewDeferredGroup(",
+	"var buf bytes.Buffer", "buf := exec.Buffer()",
+	"MarshalGQL(&buf)", "MarshalGQL(buf)",
 )
 
 func main() {
@@ -66,6 +68,9 @@ func rewrite(file string) error {
 	code := strings.Join(functions, "")
 	if strings.Contains(code, "exec.") {
 		code = strings.Replace(code, "import (\n", "import (\n\t\"parley/graph/exec\"\n", 1)
+	}
+	if !strings.Contains(code, "bytes.") {
+		code = strings.Replace(code, "\t\"bytes\"\n", "", 1)
 	}
 	formatted, err := format.Source([]byte(code))
 	if err != nil {

@@ -34,7 +34,7 @@ func ResolveField[T any](
 	marshal func(context.Context, ast.SelectionSet, T) graphql.Marshaler,
 	_, nonNull bool,
 ) (ret graphql.Marshaler) {
-	leaf := len(field.Selections) == 0 && len(field.Definition.Arguments) == 0
+	leaf := len(field.Selections) == 0 && len(field.Definition.Arguments) == 0 // without a context of its own yet
 	defer func() {
 		if value := recover(); value != nil {
 			if leaf {
@@ -58,7 +58,7 @@ func ResolveField[T any](
 		}
 	}
 	if leaf {
-		ctx = within(ctx, field, describe)
+		ctx, leaf = within(ctx, field, describe), false
 	}
 	if err != nil {
 		oc.Error(ctx, graphql.AddFieldLocationToError(ctx, err))

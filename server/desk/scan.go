@@ -13,13 +13,25 @@ import (
 // between that ent scans into, and without secrets. They carry no client, so
 // they are for reading. Each list of columns belongs to the function below it.
 
+// id is scanned from text where it lies; uuid.UUID copies it first.
+type id uuid.UUID
+
+func (u *id) Scan(from any) (err error) {
+	text, ok := from.([]byte)
+	if !ok {
+		return (*uuid.UUID)(u).Scan(from)
+	}
+	*(*uuid.UUID)(u), err = uuid.ParseBytes(text)
+	return err
+}
+
 const messageColumns = `m.id, m.chat_id, m.channel_id, m.external_id, m.direction, m.author_kind, m.author_id, m.app_id,
 	m.content_kind, m.text, m.attachments, m.reply_to, m.state, m.provider_at, m.sent_at, m.created_at, m.version`
 
 func scanMessage(rows *sql.Rows) (*ent.Message, error) {
 	m := &ent.Message{}
 	var attachments []byte
-	err := rows.Scan(&m.ID, &m.ChatID, &m.ChannelID, &m.ExternalID, (*string)(&m.Direction), (*string)(&m.AuthorKind), &m.AuthorID, &m.AppID,
+	err := rows.Scan((*id)(&m.ID), (*id)(&m.ChatID), (*id)(&m.ChannelID), &m.ExternalID, (*string)(&m.Direction), (*string)(&m.AuthorKind), &m.AuthorID, &m.AppID,
 		(*string)(&m.ContentKind), &m.Text, &attachments, &m.ReplyTo, &m.State, &m.ProviderAt, &m.SentAt, &m.CreatedAt, &m.Version)
 	if err == nil && attachments != nil {
 		err = json.Unmarshal(attachments, &m.Attachments)
@@ -55,7 +67,7 @@ type chatRow struct {
 
 func (r *chatRow) columns() []any {
 	c := &r.chat
-	return []any{&c.ID, &c.ChannelID, &c.IdentityID, &c.ContactID, &c.QueueID, &c.OperatorID, &c.PreviousID, (*string)(&c.Status), &r.holders,
+	return []any{(*id)(&c.ID), (*id)(&c.ChannelID), (*id)(&c.IdentityID), (*id)(&c.ContactID), &c.QueueID, &c.OperatorID, &c.PreviousID, (*string)(&c.Status), &r.holders,
 		&c.LastMessageID, &c.LastMessageAt, &c.OpenedAt, &c.WaitingSince, &c.CompletedAt, &c.InboundCount,
 		&c.DeliveredUntil, &c.ReadUntil, &c.CreatedAt, &c.Version}
 }

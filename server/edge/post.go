@@ -14,6 +14,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"parley/graph/exec"
 )
 
 // posts is GraphQL over HTTP POST: the library's, but that it reads the body once
@@ -33,19 +35,20 @@ func (posts) Supports(r *http.Request) bool {
 }
 
 // Do answers with one response.
-func (posts) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+func (posts) Do(w http.ResponseWriter, r *http.Request, executor graphql.GraphExecutor) {
 	params, _ := r.Context().Value(paramsKey{}).(*graphql.RawParams) // readBody has put it there
 	params.Headers = r.Header
 	w.Header().Set("Content-Type", answerType(r.Header.Get("Accept")))
-	operation, refused := exec.CreateOperationContext(r.Context(), params)
+	operation, refused := executor.CreateOperationContext(r.Context(), params)
 	if refused != nil {
-		response := exec.DispatchError(graphql.WithOperationContext(r.Context(), operation), refused)
+		response := executor.DispatchError(graphql.WithOperationContext(r.Context(), operation), refused)
 		answer(w, r, statusOf(refused, w.Header().Get("Content-Type")), response)
 		return
 	}
-	responses, ctx := exec.DispatchOperation(r.Context(), operation)
+	responses, ctx := executor.DispatchOperation(r.Context(), operation)
 	if response := responses(ctx); response != nil { // else the client has gone
 		answer(w, r, http.StatusOK, response)
+		exec.Release(response.Data)
 	}
 }
 
