@@ -183,9 +183,10 @@ func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (
 	return lists, err
 }
 
-func (st *statement) messages(chats []uuid.UUID, s paging.Slice) string {
-	return "SELECT " + messageColumns + " FROM " + st.each(list(st, chats), "uuid", "chat") +
-		st.first("messages", "m", "chat_id = chat.value"+s.SQL(message.FieldSentAt, false, st.arg)) + s.OrderSQL("m.", message.FieldSentAt, false)
+func (s *statement) messages(chats []uuid.UUID, slice paging.Slice) string {
+	return "SELECT " + messageColumns + " FROM " + s.each(list(s, chats), "uuid", "chat") +
+		s.first("messages", "m", "chat_id = chat.value"+slice.SQL(message.FieldSentAt, false, s.arg)) +
+		slice.OrderSQL("m.", message.FieldSentAt, false)
 }
 
 // Nodes are things of any kind by their ids, one statement for each kind; what

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"parley/server/store"
 )
@@ -80,9 +79,10 @@ func write(ctx context.Context, s *store.Store, t table) error {
 
 func insert(ctx context.Context, s *store.Store, tx *sql.Tx, t table) error {
 	columns := strings.Fields(t.columns)
-	text := "INSERT INTO " + t.name + " (" + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	into := t.name + " (" + strings.Join(columns, ", ") + ")"
+	text := "INSERT INTO " + into + " VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ")"
 	if s.Postgres() {
-		text = pq.CopyIn(t.name, columns...)
+		text = "COPY " + into + " FROM STDIN"
 	}
 	statement, err := tx.PrepareContext(ctx, text)
 	if err != nil {
