@@ -68,7 +68,7 @@ func (r *mutationResolver) MarkChatRead(ctx context.Context, input model.MarkCha
 }
 
 func (r *queryResolver) Chats(ctx context.Context, first *int, after *string, filter *model.ChatFilter) (*model.ChatConnection, error) {
-	return chatConnection(seen(load(ctx).sawChat)(r.Desk.Chats(ctx, viewer(ctx), forward(first, after), chatFilter(filter))))
+	return chatConnection(load(ctx).sawPage(r.Desk.Chats(ctx, viewer(ctx), forward(first, after), chatFilter(filter))))
 }
 
 func (r *Resolver) Chat() generated.ChatResolver { return &chatResolver{r} }

@@ -16,6 +16,8 @@ import (
 	"parley/ent/queue"
 	"parley/ent/queuemember"
 	"parley/graph/model"
+	"parley/server/desk"
+	"parley/server/paging"
 )
 
 // loaders are what a response reads row by row of its lists.
@@ -62,7 +64,8 @@ func (r *Resolver) newLoaders() *loaders {
 		return byID(l.sawChat)(c().Chat.Query().Where(chat.IDIn(ids...)).All(ctx))
 	}
 	l.visible.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Chat, error) {
-		return byID(l.sawChat)(r.Desk.VisibleChats(ctx, viewer(ctx), ids))
+		page, err := r.Desk.VisibleChats(ctx, viewer(ctx), ids, false)
+		return byID(l.sawChat)(page.Nodes, err)
 	}
 	l.message.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Message, error) {
 		return byID(l.sawMessage)(c().Message.Query().Where(message.IDIn(ids...)).All(ctx))
@@ -128,6 +131,17 @@ func (l *loaders) sawChat(c *ent.Chat) uuid.UUID {
 	pointsAt(&l.visible, c.PreviousID, nil)
 	pointsAt(&l.message, c.LastMessageID, nil)
 	return c.ID
+}
+
+// sawPage looks into a page of chats, of which the unread counts may be known.
+func (l *loaders) sawPage(p desk.ChatPage, err error) (paging.List[*ent.Chat], error) {
+	for _, c := range p.Nodes {
+		l.sawChat(c)
+		if n, known := p.Unread[c.ID]; known {
+			l.unread.know(c, n)
+		}
+	}
+	return p.List, err
 }
 
 func (l *loaders) sawMessage(m *ent.Message) uuid.UUID {

@@ -20,7 +20,7 @@ import (
 	"parley/server/ingest"
 )
 
-//go:generate go run github.com/99designs/gqlgen generate
+//go:generate go run generate.go
 
 // Resolver is the root of all resolvers.
 type Resolver struct {

@@ -19,7 +19,7 @@ func (r *queryResolver) Viewer(ctx context.Context) (*model.Viewer, error) {
 }
 
 func (r *queryResolver) Node(ctx context.Context, id globalid.ID) (ent.Noder, error) {
-	return r.Desk.Node(ctx, viewer(ctx), id)
+	return r.node(ctx, id)
 }
 
 func (r *queryResolver) Nodes(ctx context.Context, ids []*globalid.ID) ([]ent.Noder, error) {

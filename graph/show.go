@@ -2,7 +2,10 @@ package graph
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/99designs/gqlgen/graphql"
 
 	"parley/ent"
 	"parley/ent/message"
@@ -166,16 +169,33 @@ func (r *Resolver) nodes(ctx context.Context, ids []*globalid.ID) ([]ent.Noder, 
 	if len(ids) > maxNodes {
 		return nil, fault.New(fault.Invalid, "ids", "at most %d ids", maxNodes)
 	}
-	found := make([]ent.Noder, len(ids))
+	asked := make([]globalid.ID, len(ids))
 	for i, id := range ids {
-		node, err := r.Desk.Node(ctx, viewer(ctx), *id)
-		if err != nil {
-			return nil, err
-		}
-		load(ctx).sawNode(node)
-		found[i] = node
+		asked[i] = *id
 	}
-	return found, nil
+	found, err := r.Desk.Nodes(ctx, viewer(ctx), asked, asksFor(ctx, "contact", "channel", "queue", "operator"))
+	list := make([]ent.Noder, len(ids))
+	for i, id := range asked {
+		list[i] = found[id]
+		load(ctx).sawNode(list[i])
+	}
+	return list, err
+}
+
+// asksFor says whether the field that is being resolved is asked for one of these
+// of a chat.
+func asksFor(ctx context.Context, names ...string) bool {
+	return slices.ContainsFunc(graphql.CollectFieldsCtx(ctx, []string{"Chat", "Node"}), func(f graphql.CollectedField) bool {
+		return slices.Contains(names, f.Name)
+	})
+}
+
+func (r *Resolver) node(ctx context.Context, id globalid.ID) (ent.Noder, error) {
+	found, err := r.nodes(ctx, []*globalid.ID{&id})
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 const maxEvents = 100

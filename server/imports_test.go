@@ -24,6 +24,7 @@ var mayImport = map[string]string{
 	"server/paging":    "server/fault",
 	"server/seal":      "",
 	"server/config":    "server/seal",
+	"server/memory":    "",
 	"server/graphiql":  "",
 	"server/messenger": "", // Facebook's world: no rows, no domain
 
@@ -48,10 +49,12 @@ var mayImport = map[string]string{
 	// Programs.
 	"server/app":                     everything,
 	"server/demo":                    "ent server/app server/auth server/config server/desk server/globalid server/graphiql server/messenger/messengertest",
-	"server":                         "server/app server/config server/demo server/store",
+	"server":                         "server/app server/config server/demo server/memory server/store",
 	"server/messenger/messengersim":  "server/messenger server/messenger/messengertest",
 	"server/messenger/messengertest": "server/messenger",
 	"server/store/storetest":         "server/store",
+	"server/filled":                  "server/store",
+	"server/filled/filldb":           "server/filled server/globalid server/store",
 	"server/app/apptest":             everything,
 }
 
@@ -59,6 +62,7 @@ var mayImport = map[string]string{
 var onlyForTests = map[string][]string{
 	"server/messenger/messengertest": {"server/demo", "server/messenger/messengersim", "server/app/apptest"},
 	"server/store/storetest":         {"server/app/apptest"},
+	"server/filled":                  {"server/filled/filldb"},
 	"server/app/apptest":             {},
 }
 

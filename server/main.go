@@ -17,6 +17,7 @@ import (
 	"parley/server/app"
 	"parley/server/config"
 	"parley/server/demo"
+	"parley/server/memory"
 	"parley/server/store"
 )
 
@@ -72,6 +73,7 @@ func logger(c config.Config) *slog.Logger {
 }
 
 func serve(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) error {
+	memory.Tune(log)
 	a, err := app.New(ctx, app.Options{Config: c, Log: log})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/channel"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"strconv"
@@ -34,7 +35,7 @@ type ChannelResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _Channel_id(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -57,7 +58,7 @@ func (ec *executionContext) fieldContext_Channel_id(_ context.Context, field gra
 }
 
 func (ec *executionContext) _Channel_name(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -80,7 +81,7 @@ func (ec *executionContext) fieldContext_Channel_name(_ context.Context, field g
 }
 
 func (ec *executionContext) _Channel_provider(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -358,7 +359,7 @@ func (ec *executionContext) fieldContext_Channel_language(_ context.Context, fie
 }
 
 func (ec *executionContext) _Channel_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -381,7 +382,7 @@ func (ec *executionContext) fieldContext_Channel_createdAt(_ context.Context, fi
 }
 
 func (ec *executionContext) _Channel_version(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -404,7 +405,7 @@ func (ec *executionContext) fieldContext_Channel_version(_ context.Context, fiel
 }
 
 func (ec *executionContext) _ChannelConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.ChannelConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -436,7 +437,7 @@ func (ec *executionContext) fieldContext_ChannelConnection_edges(_ context.Conte
 }
 
 func (ec *executionContext) _ChannelConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.ChannelConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -468,7 +469,7 @@ func (ec *executionContext) fieldContext_ChannelConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _ChannelConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.ChannelConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -500,7 +501,7 @@ func (ec *executionContext) fieldContext_ChannelConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _ChannelEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -523,7 +524,7 @@ func (ec *executionContext) fieldContext_ChannelEdge_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _ChannelEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.ChannelEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -555,7 +556,7 @@ func (ec *executionContext) fieldContext_ChannelEdge_node(_ context.Context, fie
 }
 
 func (ec *executionContext) _ConnectFacebookPagePayload_channel(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPagePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -587,7 +588,7 @@ func (ec *executionContext) fieldContext_ConnectFacebookPagePayload_channel(_ co
 }
 
 func (ec *executionContext) _ConnectFacebookPagePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPagePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -619,7 +620,7 @@ func (ec *executionContext) fieldContext_ConnectFacebookPagePayload_userErrors(_
 }
 
 func (ec *executionContext) _UpdateChannelPayload_channel(ctx context.Context, field graphql.CollectedField, obj *model.UpdateChannelPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -651,7 +652,7 @@ func (ec *executionContext) fieldContext_UpdateChannelPayload_channel(_ context.
 }
 
 func (ec *executionContext) _UpdateChannelPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.UpdateChannelPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -811,8 +812,8 @@ var channelImplementors = []string{"Channel", "Node"}
 func (ec *executionContext) _Channel(ctx context.Context, sel ast.SelectionSet, obj *ent.Channel) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -896,8 +897,8 @@ var channelConnectionImplementors = []string{"ChannelConnection"}
 func (ec *executionContext) _ChannelConnection(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -939,8 +940,8 @@ var channelEdgeImplementors = []string{"ChannelEdge"}
 func (ec *executionContext) _ChannelEdge(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -977,8 +978,8 @@ var connectFacebookPagePayloadImplementors = []string{"ConnectFacebookPagePayloa
 func (ec *executionContext) _ConnectFacebookPagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectFacebookPagePayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, connectFacebookPagePayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1015,8 +1016,8 @@ var updateChannelPayloadImplementors = []string{"UpdateChannelPayload"}
 func (ec *executionContext) _UpdateChannelPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UpdateChannelPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateChannelPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1053,7 +1054,7 @@ func (ec *executionContext) _UpdateChannelPayload(ctx context.Context, sel ast.S
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNChannel2ᚕᚖparleyᚋentᚐChannelᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Channel) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChannel2ᚖparleyᚋentᚐChannel(ctx, sel, v[i])
@@ -1085,7 +1086,7 @@ func (ec *executionContext) marshalNChannelConnection2ᚖparleyᚋgraphᚋmodel�
 }
 
 func (ec *executionContext) marshalNChannelEdge2ᚕᚖparleyᚋgraphᚋmodelᚐChannelEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ChannelEdge) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChannelEdge2ᚖparleyᚋgraphᚋmodelᚐChannelEdge(ctx, sel, v[i])

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"parley/ent"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/desk"
 	"parley/server/globalid"
@@ -34,7 +35,7 @@ type ChatEventBatchResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _ChannelUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -57,7 +58,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChannelUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -80,7 +81,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChannelUpdated_channel(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -112,7 +113,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_channel(_ context.Contex
 }
 
 func (ec *executionContext) _ChatEventBatch_events(ctx context.Context, field graphql.CollectedField, obj *model.ChatEventBatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -144,7 +145,7 @@ func (ec *executionContext) fieldContext_ChatEventBatch_events(_ context.Context
 }
 
 func (ec *executionContext) _ChatEventBatch_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatEventBatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -167,7 +168,7 @@ func (ec *executionContext) fieldContext_ChatEventBatch_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChatOpened_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -190,7 +191,7 @@ func (ec *executionContext) fieldContext_ChatOpened_cursor(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChatOpened_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -213,7 +214,7 @@ func (ec *executionContext) fieldContext_ChatOpened_at(_ context.Context, field 
 }
 
 func (ec *executionContext) _ChatOpened_chat(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -245,7 +246,7 @@ func (ec *executionContext) fieldContext_ChatOpened_chat(_ context.Context, fiel
 }
 
 func (ec *executionContext) _ChatRemoved_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -268,7 +269,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatRemoved_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -291,7 +292,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_at(_ context.Context, field
 }
 
 func (ec *executionContext) _ChatRemoved_chatId(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -314,7 +315,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_chatId(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -337,7 +338,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -360,7 +361,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_at(_ context.Context, field
 }
 
 func (ec *executionContext) _ChatUpdated_chat(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -392,7 +393,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_chat(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_events(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -424,7 +425,7 @@ func (ec *executionContext) fieldContext_EventPage_events(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_cursor(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -447,7 +448,7 @@ func (ec *executionContext) fieldContext_EventPage_cursor(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_caughtUp(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -470,7 +471,7 @@ func (ec *executionContext) fieldContext_EventPage_caughtUp(_ context.Context, f
 }
 
 func (ec *executionContext) _EventPage_resync(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -502,7 +503,7 @@ func (ec *executionContext) fieldContext_EventPage_resync(_ context.Context, fie
 }
 
 func (ec *executionContext) _MessageAdded_cursor(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -525,7 +526,7 @@ func (ec *executionContext) fieldContext_MessageAdded_cursor(_ context.Context, 
 }
 
 func (ec *executionContext) _MessageAdded_at(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -548,7 +549,7 @@ func (ec *executionContext) fieldContext_MessageAdded_at(_ context.Context, fiel
 }
 
 func (ec *executionContext) _MessageAdded_message(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -580,7 +581,7 @@ func (ec *executionContext) fieldContext_MessageAdded_message(_ context.Context,
 }
 
 func (ec *executionContext) _MessageUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -603,7 +604,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_cursor(_ context.Context
 }
 
 func (ec *executionContext) _MessageUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -626,7 +627,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _MessageUpdated_message(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -658,7 +659,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_message(_ context.Contex
 }
 
 func (ec *executionContext) _OperatorUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -681,7 +682,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_cursor(_ context.Contex
 }
 
 func (ec *executionContext) _OperatorUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -704,7 +705,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_at(_ context.Context, f
 }
 
 func (ec *executionContext) _OperatorUpdated_operator(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -736,7 +737,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_operator(_ context.Cont
 }
 
 func (ec *executionContext) _StreamCaughtUp_cursor(ctx context.Context, field graphql.CollectedField, obj *model.StreamCaughtUp) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -759,7 +760,7 @@ func (ec *executionContext) fieldContext_StreamCaughtUp_cursor(_ context.Context
 }
 
 func (ec *executionContext) _StreamResync_reason(ctx context.Context, field graphql.CollectedField, obj *model.StreamResync) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -782,7 +783,7 @@ func (ec *executionContext) fieldContext_StreamResync_reason(_ context.Context, 
 }
 
 func (ec *executionContext) _StreamResync_cursor(ctx context.Context, field graphql.CollectedField, obj *model.StreamResync) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -973,8 +974,8 @@ var channelUpdatedImplementors = []string{"ChannelUpdated", "ChatEvent"}
 func (ec *executionContext) _ChannelUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1016,8 +1017,8 @@ var chatEventBatchImplementors = []string{"ChatEventBatch", "ChatEventMessage"}
 func (ec *executionContext) _ChatEventBatch(ctx context.Context, sel ast.SelectionSet, obj *model.ChatEventBatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatEventBatchImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1055,8 +1056,8 @@ var chatOpenedImplementors = []string{"ChatOpened", "ChatEvent"}
 func (ec *executionContext) _ChatOpened(ctx context.Context, sel ast.SelectionSet, obj *model.ChatOpened) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatOpenedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1098,8 +1099,8 @@ var chatRemovedImplementors = []string{"ChatRemoved", "ChatEvent"}
 func (ec *executionContext) _ChatRemoved(ctx context.Context, sel ast.SelectionSet, obj *model.ChatRemoved) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatRemovedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1141,8 +1142,8 @@ var chatUpdatedImplementors = []string{"ChatUpdated", "ChatEvent"}
 func (ec *executionContext) _ChatUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.ChatUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1184,8 +1185,8 @@ var eventPageImplementors = []string{"EventPage"}
 func (ec *executionContext) _EventPage(ctx context.Context, sel ast.SelectionSet, obj *model.EventPage) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventPageImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1232,8 +1233,8 @@ var messageAddedImplementors = []string{"MessageAdded", "ChatEvent"}
 func (ec *executionContext) _MessageAdded(ctx context.Context, sel ast.SelectionSet, obj *model.MessageAdded) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageAddedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1275,8 +1276,8 @@ var messageUpdatedImplementors = []string{"MessageUpdated", "ChatEvent"}
 func (ec *executionContext) _MessageUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.MessageUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1318,8 +1319,8 @@ var operatorUpdatedImplementors = []string{"OperatorUpdated", "ChatEvent"}
 func (ec *executionContext) _OperatorUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.OperatorUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, operatorUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1361,8 +1362,8 @@ var streamCaughtUpImplementors = []string{"StreamCaughtUp", "ChatEventMessage"}
 func (ec *executionContext) _StreamCaughtUp(ctx context.Context, sel ast.SelectionSet, obj *model.StreamCaughtUp) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, streamCaughtUpImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1394,8 +1395,8 @@ var streamResyncImplementors = []string{"StreamResync", "ChatEventMessage"}
 func (ec *executionContext) _StreamResync(ctx context.Context, sel ast.SelectionSet, obj *model.StreamResync) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, streamResyncImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1440,7 +1441,7 @@ func (ec *executionContext) marshalNChatEvent2parleyᚋgraphᚋmodelᚐChatEvent
 }
 
 func (ec *executionContext) marshalNChatEvent2ᚕparleyᚋgraphᚋmodelᚐChatEventᚄ(ctx context.Context, sel ast.SelectionSet, v []model.ChatEvent) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChatEvent2parleyᚋgraphᚋmodelᚐChatEvent(ctx, sel, v[i])

@@ -10,6 +10,7 @@ import (
 	"parley/ent"
 	"parley/ent/operator"
 	"parley/ent/webhookevent"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"strconv"
@@ -1274,7 +1275,7 @@ func (ec *executionContext) fieldContext_Mutation_refreshSession(ctx context.Con
 }
 
 func (ec *executionContext) _Mutation_signOut(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1368,7 +1369,7 @@ func (ec *executionContext) fieldContext_Mutation_replayWebhookEvent(ctx context
 }
 
 func (ec *executionContext) _PageInfo_hasNextPage(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1391,7 +1392,7 @@ func (ec *executionContext) fieldContext_PageInfo_hasNextPage(_ context.Context,
 }
 
 func (ec *executionContext) _PageInfo_hasPreviousPage(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1414,7 +1415,7 @@ func (ec *executionContext) fieldContext_PageInfo_hasPreviousPage(_ context.Cont
 }
 
 func (ec *executionContext) _PageInfo_startCursor(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1437,7 +1438,7 @@ func (ec *executionContext) fieldContext_PageInfo_startCursor(_ context.Context,
 }
 
 func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1460,7 +1461,7 @@ func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, f
 }
 
 func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1492,7 +1493,7 @@ func (ec *executionContext) fieldContext_Query_viewer(_ context.Context, field g
 }
 
 func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1536,7 +1537,7 @@ func (ec *executionContext) fieldContext_Query_node(ctx context.Context, field g
 }
 
 func (ec *executionContext) _Query_nodes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1580,7 +1581,7 @@ func (ec *executionContext) fieldContext_Query_nodes(ctx context.Context, field 
 }
 
 func (ec *executionContext) _Query_channels(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1624,7 +1625,7 @@ func (ec *executionContext) fieldContext_Query_channels(ctx context.Context, fie
 }
 
 func (ec *executionContext) _Query_chats(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1668,7 +1669,7 @@ func (ec *executionContext) fieldContext_Query_chats(ctx context.Context, field 
 }
 
 func (ec *executionContext) _Query_contacts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1712,7 +1713,7 @@ func (ec *executionContext) fieldContext_Query_contacts(ctx context.Context, fie
 }
 
 func (ec *executionContext) _Query_eventCursor(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1735,7 +1736,7 @@ func (ec *executionContext) fieldContext_Query_eventCursor(_ context.Context, fi
 }
 
 func (ec *executionContext) _Query_events(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1779,7 +1780,7 @@ func (ec *executionContext) fieldContext_Query_events(ctx context.Context, field
 }
 
 func (ec *executionContext) _Query_operators(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1823,7 +1824,7 @@ func (ec *executionContext) fieldContext_Query_operators(ctx context.Context, fi
 }
 
 func (ec *executionContext) _Query_queues(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1929,7 +1930,7 @@ func (ec *executionContext) fieldContext_Query_webhookEvents(ctx context.Context
 }
 
 func (ec *executionContext) _Query___type(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1973,7 +1974,7 @@ func (ec *executionContext) fieldContext_Query___type(ctx context.Context, field
 }
 
 func (ec *executionContext) _Query___schema(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2093,7 +2094,7 @@ func (ec *executionContext) fieldContext_Subscription_messageAdded(ctx context.C
 }
 
 func (ec *executionContext) _UserError_code(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2116,7 +2117,7 @@ func (ec *executionContext) fieldContext_UserError_code(_ context.Context, field
 }
 
 func (ec *executionContext) _UserError_field(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2139,7 +2140,7 @@ func (ec *executionContext) fieldContext_UserError_field(_ context.Context, fiel
 }
 
 func (ec *executionContext) _UserError_message(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2229,8 +2230,8 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		Object: "Mutation",
 	})
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -2360,8 +2361,8 @@ var pageInfoImplementors = []string{"PageInfo"}
 func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *model.PageInfo) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, pageInfoImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -2411,8 +2412,8 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 		Object: "Query",
 	})
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -2546,8 +2547,8 @@ var userErrorImplementors = []string{"UserError"}
 func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet, obj *model.UserError) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userErrorImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -2603,7 +2604,7 @@ func (ec *executionContext) marshalNCursor2string(ctx context.Context, sel ast.S
 }
 
 func (ec *executionContext) marshalNNode2ᚕparleyᚋentᚐNoder(ctx context.Context, sel ast.SelectionSet, v []ent.Noder) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalONode2parleyᚋentᚐNoder(ctx, sel, v[i])
@@ -2635,7 +2636,7 @@ func (ec *executionContext) marshalNTime2timeᚐTime(ctx context.Context, sel as
 }
 
 func (ec *executionContext) marshalNUserError2ᚕᚖparleyᚋgraphᚋmodelᚐUserErrorᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNUserError2ᚖparleyᚋgraphᚋmodelᚐUserError(ctx, sel, v[i])

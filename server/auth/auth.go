@@ -67,6 +67,7 @@ type Service struct {
 	parser *jwt.Parser
 
 	ring    atomic.Pointer[ring]
+	known   knownTokens
 	reading sync.Mutex // held while the ring is read; guards what follows
 	readAt  time.Time
 	readErr error

@@ -72,6 +72,24 @@ var errRing = errors.New("auth: signing keys cannot be read")
 // Verify says whose an access token is. An error without a fault's code means
 // that it could not be told, because the signing keys could not be read.
 func (s *Service) Verify(token string) (Principal, error) {
+	ring := s.ring.Load()
+	p, known := s.known.get(ring, token)
+	if !known {
+		var err error
+		if p, err = s.verify(token); err != nil {
+			return Principal{}, err
+		}
+		s.known.put(ring, token, p)
+	}
+	if !s.now().Before(p.ExpiresAt) {
+		return Principal{}, errToken
+	}
+	return p, nil
+}
+
+var errToken = fault.New(fault.Unauthenticated, "", "The access token is not valid or has expired.")
+
+func (s *Service) verify(token string) (Principal, error) {
 	var c claims
 	_, err := s.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
@@ -88,8 +106,8 @@ func (s *Service) Verify(token string) (Principal, error) {
 		return Principal{}, err
 	}
 	p, ok := c.principal()
-	if err != nil || !ok || !s.now().Before(p.ExpiresAt) {
-		return Principal{}, fault.New(fault.Unauthenticated, "", "The access token is not valid or has expired.")
+	if err != nil || !ok {
+		return Principal{}, errToken
 	}
 	return p, nil
 }

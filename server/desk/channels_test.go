@@ -31,8 +31,8 @@ func TestWhatComesBeforeAChannelIsLiveWaitsAndIsRoutedOnceItIs(t *testing.T) {
 			c := b.newest("ann")
 			equal(b, "status", c.Status, chat.StatusWaiting)
 			equal(b, "queue", c.QueueID, nil)
-			equal(b, "seen by the operator", must(b.desk.Node(ctx, op, c.GlobalID())) != nil, false)
-			equal(b, "seen by the administrator", must(b.desk.Node(ctx, b.admin, c.GlobalID())) != nil, true)
+			equal(b, "seen by the operator", b.sees(op, c.GlobalID()), false)
+			equal(b, "seen by the administrator", b.sees(b.admin, c.GlobalID()), true)
 		}
 		before := b.newest("ann")
 		cursor := b.caughtUp()

@@ -127,7 +127,7 @@ func TestAHolderWhoLeftTheQueueReadsTheChatAndCannotTakeItAgain(t *testing.T) {
 		c := b.accepted("ann", op)
 		b.members(b.queue)
 		op = must(b.desk.Viewer(ctx, op.id()))
-		equal(b, "seen", must(b.desk.Node(ctx, op, c.GlobalID())) != nil, true)
+		equal(b, "seen", b.sees(op, c.GlobalID()), true)
 		must(b.desk.Send(ctx, op, c.GlobalID(), "still mine", ""))
 		// There is no way yet to give a chat back; make one.
 		must(b.client().Chat.UpdateOneID(c.ID).SetStatus(chat.StatusWaiting).ClearOperatorID().Save(ctx))

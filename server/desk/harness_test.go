@@ -354,3 +354,8 @@ func together(n int, f func(i int)) {
 	close(start)
 	all.Wait()
 }
+
+// sees says whether the thing with an id is there for a viewer.
+func (b *bench) sees(v Viewer, id globalid.ID) bool {
+	return must(b.desk.Nodes(ctx, v, []globalid.ID{id}, false))[id] != nil
+}

@@ -2,6 +2,8 @@ package desk
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
@@ -29,30 +31,52 @@ type ChatFilter struct {
 	Contact                     *globalid.ID
 }
 
+// ChatPage is a page of chats, or some. Where they come with what they point at,
+// contact, channel, queue and operator, Unread has what Desk.Unread would say;
+// else it is nil.
+type ChatPage struct {
+	paging.List[*ent.Chat]
+	Unread map[uuid.UUID]int
+}
+
 // Chats lists what the viewer may see, newest message first.
-func (d *Desk) Chats(ctx context.Context, v Viewer, p paging.Args, f ChatFilter) (paging.List[*ent.Chat], error) {
+func (d *Desk) Chats(ctx context.Context, v Viewer, p paging.Args, f ChatFilter) (ChatPage, error) {
 	s, err := p.Check(paging.ByTime)
-	if err != nil {
-		return paging.List[*ent.Chat]{}, err
+	if err != nil || !v.seesChats() {
+		return ChatPage{}, err
 	}
-	query := d.store.Client().Chat.Query().Where(v.visible(), s.Where(chat.FieldLastMessageAt, true))
+	var rows []*ent.Chat
+	var unread map[uuid.UUID]int
+	if f.isInbox() {
+		rows, unread, err = (&inbox{statement{store: d.store}, v, f, s}).read(ctx)
+	} else {
+		rows, err = d.store.Client().Chat.Query().Where(v.visible(), f.where(), s.Where(chat.FieldLastMessageAt, true)).All(ctx)
+	}
+	return ChatPage{paging.Of(s, rows, func(c *ent.Chat) paging.Place { return paging.Place{By: c.LastMessageAt, ID: c.ID} }), unread}, err
+}
+
+func (f ChatFilter) where() predicate.Chat {
+	var all []predicate.Chat
 	if f.Status != nil {
-		query.Where(chat.StatusIn(f.Status...))
+		all = append(all, chat.StatusIn(f.Status...))
 	}
 	if f.Queues != nil {
-		query.Where(chat.QueueIDIn(uuids(f.Queues)...))
+		all = append(all, chat.QueueIDIn(uuids(f.Queues)...))
 	}
 	if f.Channels != nil {
-		query.Where(chat.ChannelIDIn(uuids(f.Channels)...))
+		all = append(all, chat.ChannelIDIn(uuids(f.Channels)...))
 	}
 	if f.Operators != nil {
-		query.Where(chat.OperatorIDIn(uuids(f.Operators)...))
+		all = append(all, chat.OperatorIDIn(uuids(f.Operators)...))
 	}
 	if f.Contact != nil {
-		query.Where(chat.ContactID(f.Contact.UUID))
+		all = append(all, chat.ContactID(f.Contact.UUID))
 	}
-	rows, err := query.All(ctx)
-	return paging.Of(s, rows, func(c *ent.Chat) paging.Place { return paging.Place{By: c.LastMessageAt, ID: c.ID} }), err
+	return func(s *entsql.Selector) {
+		for _, one := range all {
+			one(s)
+		}
+	}
 }
 
 // Contacts lists those with a chat that the viewer may see, newest first.
@@ -146,11 +170,13 @@ func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (
 	if err != nil {
 		return nil, err
 	}
-	rows, err := d.store.Client().Message.Query().Where(pageOfEach(chats, s), s.Order(message.FieldSentAt, false)).All(ctx)
+	st := &statement{store: d.store}
 	of := make(map[uuid.UUID][]*ent.Message, len(chats))
-	for _, row := range rows {
-		of[row.ChatID] = append(of[row.ChatID], row)
-	}
+	err = st.rows(ctx, st.messages(chats, s), func(rows *sql.Rows) error {
+		m, err := scanMessage(rows)
+		of[m.ChatID] = append(of[m.ChatID], m)
+		return err
+	})
 	lists := make(map[uuid.UUID]paging.List[*ent.Message], len(chats))
 	for _, id := range chats {
 		lists[id] = paging.Of(s, of[id], func(m *ent.Message) paging.Place { return paging.Place{By: m.SentAt, ID: m.ID} })
@@ -158,64 +184,82 @@ func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (
 	return lists, err
 }
 
-// pageOfEach picks each chat's page by an index scan of its own, so that long
-// chats cost no more than short ones; a window function over all their messages
-// would read them whole.
-func pageOfEach(chats []uuid.UUID, s paging.Slice) predicate.Message {
-	return func(q *entsql.Selector) {
-		q.Where(entsql.P(func(b *entsql.Builder) {
-			b.Ident(q.C(message.FieldID)).WriteString(" IN (")
-			for i, id := range chats {
-				if i > 0 {
-					b.WriteString(" UNION ALL ")
-				}
-				one := entsql.Dialect(q.Dialect()).Select(message.FieldID).From(entsql.Table(message.Table))
-				one.Where(entsql.EQ(one.C(message.FieldChatID), id))
-				s.Where(message.FieldSentAt, false)(one)
-				b.WriteString("SELECT id FROM (").Join(one).WriteString(") AS one")
-			}
-			b.WriteString(")")
-		}))
+func (s *statement) messages(chats []uuid.UUID, slice paging.Slice) string {
+	return "SELECT " + messageColumns + " FROM " + s.each(list(s, chats), "uuid", "chat") +
+		s.first("messages", "m", "chat_id = chat.value"+slice.SQL(message.FieldSentAt, false, s.arg)) +
+		slice.OrderSQL("m.", message.FieldSentAt, false)
+}
+
+// Nodes are things of any kind by their ids, one statement for each kind; what
+// is not there, or not the viewer's to see, is left out. Chats come with what
+// they point at if that will be asked for.
+func (d *Desk) Nodes(ctx context.Context, v Viewer, ids []globalid.ID, edges bool) (map[globalid.ID]ent.Noder, error) {
+	asked := map[string][]uuid.UUID{}
+	for _, id := range ids {
+		asked[id.Kind] = append(asked[id.Kind], id.UUID)
+	}
+	client, found := d.store.Client(), make(map[globalid.ID]ent.Noder, len(ids))
+	var all []error
+	for kind, ids := range asked {
+		var err error
+		switch kind {
+		case "chat":
+			page, failed := d.VisibleChats(ctx, v, ids, edges)
+			err = keep[*ent.Chat](found)(page.Nodes, failed)
+		case "message":
+			err = keep[*ent.Message](found)(client.Message.Query().Where(message.IDIn(ids...), message.HasChatWith(v.visible())).All(ctx))
+		case "delivery":
+			err = keep[*ent.Delivery](found)(client.Delivery.Query().Where(delivery.IDIn(ids...),
+				delivery.HasMessageWith(message.HasChatWith(v.visible()))).All(ctx))
+		case "contact":
+			err = keep[*ent.Contact](found)(client.Contact.Query().Where(contact.IDIn(ids...), v.visibleContact()).All(ctx))
+		case "channel":
+			err = keep[*ent.Channel](found)(client.Channel.Query().Where(channel.IDIn(ids...), v.visibleChannel()).All(ctx))
+		case "queue":
+			err = keep[*ent.Queue](found)(client.Queue.Query().Where(queue.IDIn(ids...), v.visibleQueue()).All(ctx))
+		case "operator":
+			err = keep[*ent.Operator](found)(client.Operator.Query().Where(operator.IDIn(ids...), v.visibleOperator()).All(ctx))
+		}
+		all = append(all, err)
+	}
+	return found, errors.Join(all...)
+}
+
+// node is a row with an id of the API.
+type node interface {
+	ent.Noder
+	GlobalID() globalid.ID
+}
+
+func keep[T node](found map[globalid.ID]ent.Noder) func([]T, error) error {
+	return func(rows []T, err error) error {
+		for _, row := range rows {
+			found[row.GlobalID()] = row
+		}
+		return err
 	}
 }
 
-// Node is any thing by its id, or nil if there is none or the viewer may not
-// see it.
-func (d *Desk) Node(ctx context.Context, v Viewer, id globalid.ID) (ent.Noder, error) {
-	client := d.store.Client()
-	switch id.Kind {
-	case "chat":
-		return found(client.Chat.Query().Where(chat.ID(id.UUID), v.visible()).Only(ctx))
-	case "message":
-		return found(client.Message.Query().Where(message.ID(id.UUID), message.HasChatWith(v.visible())).Only(ctx))
-	case "delivery":
-		return found(client.Delivery.Query().Where(delivery.ID(id.UUID),
-			delivery.HasMessageWith(message.HasChatWith(v.visible()))).Only(ctx))
-	case "contact":
-		return found(client.Contact.Query().Where(contact.ID(id.UUID), v.visibleContact()).Only(ctx))
-	case "channel":
-		return found(client.Channel.Query().Where(channel.ID(id.UUID), v.visibleChannel()).Only(ctx))
-	case "queue":
-		return found(client.Queue.Query().Where(queue.ID(id.UUID), v.visibleQueue()).Only(ctx))
-	case "operator":
-		return found(client.Operator.Query().Where(operator.ID(id.UUID), v.visibleOperator()).Only(ctx))
+// VisibleChats are those of the chats that the viewer may see; with what they
+// point at and the unread counts, if that will be asked for.
+func (d *Desk) VisibleChats(ctx context.Context, v Viewer, ids []uuid.UUID, edges bool) (ChatPage, error) {
+	if !v.seesChats() {
+		return ChatPage{}, nil
 	}
-	return nil, nil
-}
-
-func found[T ent.Noder](row T, err error) (ent.Noder, error) {
-	if ent.IsNotFound(err) {
-		return nil, nil
+	var page ChatPage
+	var err error
+	st := &statement{store: d.store}
+	where := "id" + st.in(list(st, ids), "uuid") + v.visibleSQL(st)
+	if edges {
+		page.Nodes, page.Unread, err = st.chats(ctx, st.withEdges("SELECT * FROM chats WHERE "+where, v))
+		return page, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	return row, nil
-}
-
-// VisibleChats are those of the chats that the viewer may see.
-func (d *Desk) VisibleChats(ctx context.Context, v Viewer, ids []uuid.UUID) ([]*ent.Chat, error) {
-	return d.store.Client().Chat.Query().Where(chat.IDIn(ids...), v.visible()).All(ctx)
+	err = st.rows(ctx, "SELECT "+chatColumns+" FROM chats AS c WHERE "+where, func(rows *sql.Rows) error {
+		c, err := scanChat(rows)
+		page.Nodes = append(page.Nodes, c)
+		return err
+	})
+	return page, err
 }
 
 // Unread counts, for each chat, the customer's messages that the viewer has not

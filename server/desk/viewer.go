@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 
 	entsql "entgo.io/ent/dialect/sql"
@@ -11,7 +12,6 @@ import (
 	"parley/ent/chat"
 	"parley/ent/operator"
 	"parley/ent/predicate"
-	"parley/ent/queuemember"
 	"parley/ent/schema"
 	"parley/ent/segment"
 	"parley/server/fault"
@@ -26,18 +26,18 @@ type Viewer struct {
 
 // Viewer loads who an operator is and which queues are theirs.
 func (d *Desk) Viewer(ctx context.Context, id uuid.UUID) (Viewer, error) {
-	client := d.store.Client()
-	o, err := client.Operator.Get(ctx, id)
-	if ent.IsNotFound(err) {
-		return Viewer{}, fault.New(fault.Unauthenticated, "", "this account is gone")
-	}
-	if err != nil {
-		return Viewer{}, err
-	}
-	v := Viewer{Operator: o}
-	if !v.SeesAll() {
-		err = client.QueueMember.Query().Where(queuemember.OperatorID(id)).
-			Order(ent.Asc(queuemember.FieldQueueID)).Select(queuemember.FieldQueueID).Scan(ctx, &v.Queues)
+	st := &statement{store: d.store}
+	var v Viewer
+	err := st.rows(ctx, "SELECT "+viewerColumns+" FROM operators LEFT JOIN queue_members ON queue_members.operator_id = operators.id"+
+		" WHERE operators.id = "+st.arg(id)+" ORDER BY queue_members.queue_id", func(rows *sql.Rows) error {
+		o, queue, err := scanViewer(rows)
+		if v.Operator = o; queue != nil && !v.SeesAll() {
+			v.Queues = append(v.Queues, *queue)
+		}
+		return err
+	})
+	if err == nil && v.Operator == nil {
+		err = fault.New(fault.Unauthenticated, "", "this account is gone")
 	}
 	return v, err
 }
@@ -79,6 +79,11 @@ func audienceOf(c *ent.Chat) schema.Audience {
 	return a
 }
 
+// seesChats says whether any chat may be the viewer's to read.
+func (v Viewer) seesChats() bool {
+	return v.SeesAll() || v.Role() == operator.RoleOperator || v.Role() == operator.RoleBot
+}
+
 // in says whether the viewer belongs to an audience. It is visible for events.
 func (v Viewer) in(a schema.Audience) bool {
 	switch v.Role() {
@@ -105,4 +110,18 @@ func (v Viewer) visible() predicate.Chat {
 		})
 	}
 	return func(s *entsql.Selector) { s.Where(entsql.False()) }
+}
+
+// visibleSQL is visible for statements by hand, after another condition and for
+// who sees any chats.
+func (v Viewer) visibleSQL(s *statement) string {
+	if v.SeesAll() {
+		return ""
+	}
+	return " AND (queue_id" + s.in(list(s, v.Queues), "uuid") + " OR id IN (" + heldSQL(s.arg(v.id())) + "))"
+}
+
+// heldSQL are the ids of the chats that an operator holds or held.
+func heldSQL(operator string) string {
+	return "SELECT chat_id FROM segments WHERE operator_id = " + operator
 }

@@ -44,7 +44,7 @@ func TestAChatIsVisibleExactlyToTheAudienceOfItsEvents(t *testing.T) {
 					want[c.ID] = true
 				}
 			}
-			got := must(b.desk.VisibleChats(ctx, v, ids))
+			got := must(b.desk.VisibleChats(ctx, v, ids, rapid.Bool().Draw(t, "edges"))).Nodes
 			for _, c := range got {
 				if !want[c.ID] {
 					t.Fatalf("sees a chat whose events they are not told: %v", c)

@@ -95,7 +95,7 @@ func New(o Options) *Edge {
 	e.server.AddTransport(events{e})
 	e.server.AddTransport(transport.Options{})
 	e.server.AddTransport(transport.GET{})
-	e.server.AddTransport(transport.POST{})
+	e.server.AddTransport(posts{})
 	e.server.SetQueryCache(documents{lru.New[*ast.QueryDocument](cached)})
 	e.server.SetParserTokenLimit(maxTokens)
 	e.server.SetErrorPresenter(o.Resolver.Present)
@@ -135,7 +135,8 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(graph.WithRequest(r.Context(), r.RemoteAddr))
 	if !websocket.IsWebSocketUpgrade(r) {
 		w = &patient{w, http.NewResponseController(w), e.Timing.Write}
-		if !readBody(w, r) {
+		var ok bool
+		if r, ok = readBody(w, r); !ok {
 			return
 		}
 	}
@@ -144,20 +145,22 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 
 // readBody takes the whole body in, so that the transports, which quote one that
 // they cannot read and do not limit it, get none but requests.
-func readBody(w http.ResponseWriter, r *http.Request) bool {
+func readBody(w http.ResponseWriter, r *http.Request) (_ *http.Request, ok bool) {
 	if r.Method != http.MethodPost {
-		return true
+		return r, true
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return refuse(w, http.StatusRequestEntityTooLarge, "BAD_REQUEST", "the body is too large")
+		return nil, refuse(w, http.StatusRequestEntityTooLarge, "BAD_REQUEST", "the body is too large")
 	}
-	if err != nil || decode(bytes.NewReader(body), &graphql.RawParams{}) != nil {
-		return refuse(w, http.StatusBadRequest, "BAD_REQUEST", "the body is not a GraphQL request in JSON")
+	params := &graphql.RawParams{}
+	if err != nil || decode(bytes.NewReader(body), params) != nil {
+		return nil, refuse(w, http.StatusBadRequest, "BAD_REQUEST", "the body is not a GraphQL request in JSON")
 	}
+	r = r.WithContext(withParams(r.Context(), params))
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return true
+	return r, true
 }
 
 // refuse answers in the form of a GraphQL error. It always returns false.

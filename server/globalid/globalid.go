@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -61,8 +60,12 @@ func Parse(s string) (ID, error) {
 // isKind holds for lower-case letters, which need no quoting anywhere.
 func isKind(s string) bool { return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == "" }
 
-// MarshalGQL writes the scalar ID.
-func (id ID) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(id.String())) }
+// MarshalGQL writes the scalar ID, of which nothing needs quoting.
+func (id ID) MarshalGQL(w io.Writer) {
+	var space [64]byte
+	text := append(append(append(space[:0], '"'), id.Kind...), '_')
+	_, _ = w.Write(append(encoding.AppendEncode(text, id.UUID[:]), '"'))
+}
 
 // UnmarshalGQL reads the scalar ID.
 func (id *ID) UnmarshalGQL(v any) error {

@@ -108,6 +108,47 @@ func (s Slice) Order(column string, descending bool) func(*entsql.Selector) {
 	return func(q *entsql.Selector) { s.order(q, []string{q.C(column), q.C("id")}, descending) }
 }
 
+// LimitSQL limits a statement by hand to the page and one row more, or some: the
+// number is written out, for the database to plan with, and rounded up, so that
+// there are few texts. Of leaves out the rest.
+func (s Slice) LimitSQL() string {
+	switch {
+	case s.limit <= 5:
+		return " LIMIT 6"
+	case s.limit <= defaultSize:
+		return " LIMIT " + strconv.Itoa(defaultSize+1)
+	case s.limit <= 50:
+		return " LIMIT 51"
+	}
+	return " LIMIT " + strconv.Itoa(maxSize+1)
+}
+
+// SQL is Where for statements by hand: what comes after their last condition. arg
+// makes a value one of the statement's and gives its placeholder.
+func (s Slice) SQL(column string, descending bool, arg func(any) string) string {
+	further, nearer := ">", "<"
+	if descending {
+		further, nearer = nearer, further
+	}
+	text := ""
+	if s.after != nil {
+		text += " AND (" + column + ", id) " + further + " (" + arg(s.after.By) + ", " + arg(s.after.ID) + ")"
+	}
+	if s.before != nil {
+		text += " AND (" + column + ", id) " + nearer + " (" + arg(s.before.By) + ", " + arg(s.before.ID) + ")"
+	}
+	return text + s.OrderSQL("", column, descending) + s.LimitSQL()
+}
+
+// OrderSQL is Order for statements by hand, with a prefix for the columns.
+func (s Slice) OrderSQL(prefix, column string, descending bool) string {
+	direction := ""
+	if descending != s.backward {
+		direction = " DESC"
+	}
+	return " ORDER BY " + prefix + column + direction + ", " + prefix + "id" + direction
+}
+
 func (s Slice) order(q *entsql.Selector, columns []string, descending bool) {
 	order := entsql.Asc
 	if descending != s.backward {

@@ -1,0 +1,106 @@
+package desk
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"parley/ent"
+	"parley/ent/chat"
+	"parley/ent/message"
+	"parley/server/globalid"
+	"parley/server/paging"
+)
+
+// The inbox is a statement by hand: what it lets through is compared with the
+// predicate that every other read carries.
+func TestAnInboxHasExactlyTheVisibleChatsInOrder(t *testing.T) {
+	onDesk(t, func(b *bench) {
+		var queues []uuid.UUID
+		for _, name := range []string{"Q1", "Q2", "Q3"} {
+			queues = append(queues, b.newQueue(name).ID)
+		}
+		people := b.operators("a", "b", "c", "d")
+		b.randomChats(queues, people)
+		rapid.Check(t, func(t *rapid.T) {
+			v := Viewer{Queues: rapid.SliceOfDistinct(rapid.SampledFrom(queues), rapid.ID[uuid.UUID]).Draw(t, "queues")}
+			if who := rapid.IntRange(-1, len(people)-1).Draw(t, "who"); who >= 0 {
+				v.Operator = &ent.Operator{ID: people[who].id(), Role: rapid.SampledFrom(roles).Draw(t, "role")}
+			}
+			var f ChatFilter
+			if rapid.Bool().Draw(t, "by status") {
+				f.Status = rapid.SliceOfN(rapid.SampledFrom(allStatuses), 0, 3).Draw(t, "statuses")
+			}
+			if rapid.Bool().Draw(t, "by queue") {
+				f.Queues = []globalid.ID{}
+				for _, q := range rapid.SliceOfN(rapid.SampledFrom(queues), 0, 3).Draw(t, "asked") {
+					f.Queues = append(f.Queues, globalid.Of("queue", q))
+				}
+			}
+			want := must(b.client().Chat.Query().Where(v.visible(), f.where()).
+				Order(ent.Desc(chat.FieldLastMessageAt, chat.FieldID)).IDs(ctx))
+			var got []uuid.UUID
+			size := rapid.IntRange(1, 7).Draw(t, "page")
+			for args := (paging.Args{First: &size}); ; {
+				page := must(b.desk.Chats(ctx, v, args, f))
+				for _, c := range page.Nodes {
+					got = append(got, c.ID)
+				}
+				if !page.HasNext {
+					break
+				}
+				args.After = &page.Cursors[len(page.Cursors)-1]
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%d chats, not %d:\n%v\n%v", len(got), len(want), got, want)
+			}
+		})
+	})
+}
+
+func TestReadsByHandGiveWhatEntGives(t *testing.T) {
+	onDesk(t, func(b *bench) {
+		op := b.operators("op")[0]
+		b.accepted("ann", op)
+		b.wait("ben")
+		must(b.client().Chat.Update().ClearQueueID().Where(chat.StatusEQ(chat.StatusWaiting)).Save(ctx))
+		page := must(b.desk.Chats(ctx, b.admin, paging.Args{}, ChatFilter{}))
+		for _, got := range page.Nodes {
+			want := must(b.client().Chat.Query().Where(chat.ID(got.ID)).WithContact().WithChannel().WithQueue().WithOperator().Only(ctx))
+			same(b, got, want)
+			same(b, must(b.desk.VisibleChats(ctx, b.admin, []uuid.UUID{got.ID}, false)).Nodes[0], want)
+			same(b, got.Edges.Contact, want.Edges.Contact)
+			want.Edges.Channel.Token = nil
+			same(b, got.Edges.Channel, want.Edges.Channel)
+			same(b, got.Edges.Queue, want.Edges.Queue)
+			if want.Edges.Operator != nil {
+				want.Edges.Operator.PasswordHash = ""
+			}
+			same(b, got.Edges.Operator, want.Edges.Operator)
+			if n := must(b.desk.Unread(ctx, b.admin, []*ent.Chat{want}))[got.ID]; page.Unread[got.ID] != n {
+				b.Errorf("%d unread, not %d", page.Unread[got.ID], n)
+			}
+			for _, m := range must(b.desk.Messages(ctx, []uuid.UUID{got.ID}, paging.Args{}))[got.ID].Nodes {
+				same(b, m, must(b.client().Message.Query().Where(message.ID(m.ID)).Only(ctx)))
+			}
+		}
+		if len(page.Nodes) != 2 {
+			b.Errorf("%d chats", len(page.Nodes))
+		}
+		got := must(b.desk.Viewer(ctx, op.id()))
+		want := must(b.client().Operator.Get(ctx, op.id()))
+		want.PasswordHash = ""
+		same(b, got.Operator, want)
+	})
+}
+
+// same compares rows as they print: every field, but not what loaded them.
+func same(b *bench, got, want fmt.Stringer) {
+	b.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) { // which prints one that is nil, too
+		b.Errorf("%v\n is not\n%v", got, want)
+	}
+}

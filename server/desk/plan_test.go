@@ -1,0 +1,121 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"parley/ent"
+	"parley/ent/chat"
+	"parley/ent/operator"
+	"parley/server/filled"
+	"parley/server/globalid"
+	"parley/server/paging"
+	"parley/server/store"
+	"parley/server/store/storetest"
+)
+
+// plan is how PostgreSQL would run a statement that it has planned once for all
+// values, as it does with those that are kept prepared.
+type plan struct {
+	Node  string  `json:"Node Type"`
+	Table string  `json:"Relation Name"`
+	Index string  `json:"Index Name"`
+	Rows  float64 `json:"Plan Rows"`
+	Plans []plan
+}
+
+func (p plan) each(f func(plan)) {
+	f(p)
+	for _, below := range p.Plans {
+		below.each(f)
+	}
+}
+
+func explain(t *testing.T, s *store.Store, text string, args []any) plan {
+	t.Helper()
+	conn := must(s.DB.Conn(ctx))
+	defer conn.Close()
+	must(conn.ExecContext(ctx, "SET plan_cache_mode = force_generic_plan"))
+	values := make([]string, len(args))
+	for i, arg := range args {
+		values[i] = fmt.Sprintf("'%v'", arg)
+	}
+	must(conn.ExecContext(ctx, "PREPARE hot AS "+text))
+	defer func() { must(conn.ExecContext(context.Background(), "DEALLOCATE hot")) }()
+	var found []byte
+	if err := conn.QueryRowContext(ctx, "EXPLAIN (FORMAT JSON) EXECUTE hot("+strings.Join(values, ", ")+")").Scan(&found); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan plan }
+	if err := json.Unmarshal(found, &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan
+}
+
+// The tables that grow without end are reached by the index that is meant.
+func TestHotReadsUseTheirIndexes(t *testing.T) {
+	s := storetest.Postgres(t)
+	size := filled.Size{Channels: 5, Queues: 20, Operators: 400, Chats: 20_000, Open: 20, Messages: 3}
+	if err := filled.Fill(ctx, s, size); err != nil {
+		t.Fatal(err)
+	}
+	viewer := func(role operator.Role, queues ...int) Viewer {
+		v := Viewer{Operator: &ent.Operator{ID: filled.Row(1), Role: role}}
+		for _, q := range queues {
+			v.Queues = append(v.Queues, filled.Row(q))
+		}
+		return v
+	}
+	open := []chat.Status{chat.StatusWaiting, chat.StatusInProgress}
+	one := []globalid.ID{globalid.Of("queue", filled.Row(3))}
+	slice := must(paging.Args{}.Check(paging.ByTime))
+	inboxOf := func(v Viewer, f ChatFilter) func() (string, []any) {
+		return func() (string, []any) {
+			in := &inbox{statement{store: s}, v, f, slice}
+			text := in.sql()
+			return text, in.args
+		}
+	}
+	const lanes, byTime = "chat_queue_id_status_last_message_at", "chat_last_message_at_id"
+	for name, c := range map[string]struct {
+		statement func() (string, []any)
+		indexes   []string
+	}{
+		"a supervisor's, all":             {inboxOf(viewer(operator.RoleSupervisor), ChatFilter{}), []string{byTime}},
+		"a supervisor's, open":            {inboxOf(viewer(operator.RoleSupervisor), ChatFilter{Status: open}), []string{lanes}},
+		"a supervisor's, open of a queue": {inboxOf(viewer(operator.RoleSupervisor), ChatFilter{Status: open, Queues: one}), []string{lanes}},
+		"a supervisor's, of a queue":      {inboxOf(viewer(operator.RoleSupervisor), ChatFilter{Queues: one}), []string{lanes}},
+		"an operator's, open of a queue":  {inboxOf(viewer(operator.RoleOperator, 3, 4), ChatFilter{Status: open, Queues: one}), []string{lanes}},
+		"an operator's, open":             {inboxOf(viewer(operator.RoleOperator, 3, 4), ChatFilter{Status: open}), []string{lanes, "segment_operator_id_chat_id"}},
+		"an operator's, all":              {inboxOf(viewer(operator.RoleOperator, 3, 4), ChatFilter{}), []string{lanes, "segment_operator_id_chat_id"}},
+		"the last messages of some chats": {func() (string, []any) {
+			st := &statement{store: s}
+			text := st.messages([]uuid.UUID{filled.Row(1), filled.Row(2)}, slice)
+			return text, st.args
+		}, []string{"message_chat_id_sent_at_id"}},
+	} {
+		text, args := c.statement()
+		var used []string
+		explain(t, s, text, args).each(func(p plan) {
+			used = append(used, p.Index)
+			if p.Node == "Seq Scan" && slices.Contains([]string{"chats", "messages", "segments", "contacts"}, p.Table) {
+				t.Errorf("%s: reads all %s", name, p.Table)
+			}
+			if p.Node == "Sort" && p.Rows > 10_000 {
+				t.Errorf("%s: sorts %.0f rows", name, p.Rows)
+			}
+		})
+		for _, index := range c.indexes {
+			if !slices.Contains(used, index) {
+				t.Errorf("%s: does not use %s but %v", name, index, used)
+			}
+		}
+	}
+}

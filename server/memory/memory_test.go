@@ -1,0 +1,33 @@
+package memory
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestASmallHeapMayGrowByTheRoomAndALargeOneDoubles(t *testing.T) {
+	for _, c := range []struct {
+		live, room uint64
+		want       int
+	}{
+		{16 << 20, 128 << 20, 800}, {128 << 20, 128 << 20, 100}, {1 << 30, 128 << 20, 100}, {1 << 20, 8 << 20, 800}, {0, 128 << 20, 10_000},
+	} {
+		if got := percent(c.live, c.room); got != c.want {
+			t.Errorf("%d live and %d room: %d, not %d", c.live, c.room, got, c.want)
+		}
+	}
+}
+
+func TestTheHeapIsLookedAtAfterEveryCollection(t *testing.T) {
+	looked := make(chan struct{}, 100)
+	afterEachCollection(func() { looked <- struct{}{} })
+	for range 3 {
+		select {
+		case <-looked:
+		case <-time.After(10 * time.Second):
+			t.Fatal("it was not")
+		}
+		runtime.GC()
+	}
+}
