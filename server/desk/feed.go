@@ -62,6 +62,9 @@ const (
 // Cursor is where the event stream is now.
 func (d *Desk) Cursor() string { return d.events.Cursor(d.events.Head()) }
 
+// Events are the log that feeds read.
+func (d *Desk) Events() *eventlog.Log { return d.events }
+
 // Feed is one viewer's stream from a cursor on. Its memory is its position.
 type Feed struct {
 	desk     *Desk
@@ -171,8 +174,8 @@ func (f *Feed) Live(s *Step) (there, behind bool) {
 	}
 }
 
-// Ended says that a feed that has caught up has nothing more to show now.
-func (f *Feed) Ended() bool { return f.position >= f.desk.events.Head() }
+// Position is where in the log the feed is.
+func (f *Feed) Position() int64 { return f.position }
 
 // Viewer is whose feed it is, with the rights they have at its place.
 func (f *Feed) Viewer() Viewer { return f.viewer }

@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -75,6 +76,7 @@ type Edge struct {
 	Options
 	server  *handler.Server
 	handler http.Handler // serve, with the token read
+	fan     *fan
 
 	mu      sync.Mutex
 	open    int             // sockets and event streams
@@ -89,6 +91,7 @@ func New(o Options) *Edge {
 	o.Timing.Ping = cmp.Or(o.Timing.Ping, 15*time.Second)
 	e := &Edge{Options: o}
 	e.stopped, e.stop = context.WithCancel(context.Background())
+	e.fan = &fan{edge: e, streams: map[[sha256.Size]byte]*stream{}}
 	e.handler = o.Auth.Middleware(http.HandlerFunc(e.serve))
 	e.server = handler.New(graph.NewSchema(o.Resolver))
 	e.server.AddTransport(sockets{e})
@@ -237,6 +240,7 @@ func (e *Edge) Drain(ctx context.Context) {
 			return
 		}
 	}
+	e.fan.wait()
 }
 
 // patient gives every write a deadline of its own.
