@@ -147,22 +147,22 @@ func (f *Feed) Step(ctx context.Context, s *Step) (bool, error) {
 }
 
 // Live is Step for who has caught up: it reads nothing from the database. Behind
-// says that Step has to. The same Step, given to one feed after another, is read
-// from the log once for all that are at the same place.
+// says that Step has to. The same Step, given to one feed after another, reads the
+// log once for all that are at the same place, until it is renewed.
 func (f *Feed) Live(s *Step) (there, behind bool) {
 	if f.pending != "" || !f.caughtUp {
 		return false, true
 	}
 	for {
-		if len(s.stretch) == 0 || s.after != f.position {
-			stretch, recent := f.desk.events.Stretch(f.position, feedBatch)
-			if !recent {
-				return false, true
-			}
-			if len(stretch) == 0 {
-				return false, false
-			}
-			s.after, s.stretch = f.position, stretch
+		if !s.read || s.after != f.position {
+			s.after = f.position
+			s.stretch, s.read = f.desk.events.Stretch(f.position, feedBatch)
+		}
+		if !s.read {
+			return false, true
+		}
+		if len(s.stretch) == 0 {
+			return false, false
 		}
 		if f.look(s, s.stretch) < len(s.stretch) {
 			return false, true

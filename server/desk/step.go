@@ -17,9 +17,13 @@ type Step struct {
 	any     bool   // one of them is to be seen
 	shared  bool
 
-	after   int64 // where the stretch begins that was read for the feed before
+	read    bool // the stretch was, for the feed before
+	after   int64
 	stretch []eventlog.Entry
 }
+
+// Renew has Live read the log anew.
+func (s *Step) Renew() { s.read, s.stretch = false, nil }
 
 // sight is how a viewer sees an entry.
 type sight byte

@@ -84,6 +84,7 @@ func (st *stream) wake() {
 func (st *stream) deliver() {
 	d := deliveries.Get().(*delivery)
 	for st.next(d) {
+		d.step.Renew()
 		for _, m := range d.members {
 			if !m.over.Load() {
 				m.deliver(d)
