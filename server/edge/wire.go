@@ -42,12 +42,15 @@ func (u wiring) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	u.wire.Conn = conn
-	if system, ok := conn.(syscall.Conn); ok {
-		u.wire.raw, _ = system.SyscallConn()
-	}
-	u.wire.try = u.wire.tryOffered
+	u.wire.attach(conn)
 	return u.wire, buffered, nil
+}
+
+func (w *wire) attach(conn net.Conn) {
+	w.Conn, w.try = conn, w.tryOffered
+	if system, ok := conn.(syscall.Conn); ok {
+		w.raw, _ = system.SyscallConn()
+	}
 }
 
 // SetWriteDeadline does nothing: every write has one of its own.
