@@ -2,7 +2,16 @@
 // graphql-transport-ws protocol, and over server-sent events; and what a client
 // may cost. It is a package of its own, and not the library's transports, for
 // what those leave out: a deadline for every write, the protocol's close codes,
-// limits per connection, an end to sockets whose token ended, and draining.
+// limits per connection, an end to sockets whose token ended, draining, and one
+// execution for all who are shown the same.
+//
+// A socket (socket.go) has a goroutine that reads. What is written goes through
+// its wire (wire.go), from any goroutine. A subscription (subscription.go) that
+// keeps up is a member of a stream (stream.go), which has each step of the event
+// log rendered once (render.go) and offers it to all its members; the fan
+// (fan.go) wakes the streams. So an idle subscription costs its reader and no
+// more. Locks are taken one at a time: none is held where another is taken,
+// except the wire's while it writes.
 //
 // Safe for concurrent use. Invariant: a client that does not read, does not
 // answer pings, or asks for too much costs a bounded amount of memory for a

@@ -135,12 +135,17 @@ func (m *subscription) fallBehind(out *frames) {
 	if out != nil {
 		m.rest = frames{out.parts, slices.Clone(out.short)}.all()
 	}
-	s := m.socket
+	if !m.socket.begin(m) {
+		m.release()
+	}
+}
+
+// begin has a subscription catch up, unless it is over.
+func (s *socket) begin(m *subscription) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.over.Load() || s.closed {
-		go m.release() // which takes the lock
-		return
+		return false
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	m.cancel = cancel
@@ -148,6 +153,7 @@ func (m *subscription) fallBehind(out *frames) {
 		defer cancel()
 		m.catchUp(ctx)
 	})
+	return true
 }
 
 // catchUp sends what there is, however long the client takes, and then makes the
