@@ -56,6 +56,7 @@ const (
 	maxDepth      = 15      // of a selection
 	maxComplexity = 50_000  // fields, lists multiplied by their page
 	maxOperations = 64      // at once on one WebSocket
+	maxOpening    = 16      // subscriptions that begin at once, of all clients
 	maxCached     = 8 << 10 // of a document that is kept parsed
 	cached        = 500     // documents
 	bodyTime      = 30 * time.Second
@@ -86,6 +87,9 @@ type Edge struct {
 	server  *handler.Server
 	handler http.Handler // serve, with the token read
 	fan     *fan
+	// opening are subscriptions whose viewer and place are being read. When all
+	// come again at once, the others wait with a small stack.
+	opening chan struct{}
 
 	mu      sync.Mutex
 	open    int             // sockets and event streams
@@ -100,6 +104,7 @@ func New(o Options) *Edge {
 	o.Timing.Ping = cmp.Or(o.Timing.Ping, 15*time.Second)
 	e := &Edge{Options: o}
 	e.stopped, e.stop = context.WithCancel(context.Background())
+	e.opening = make(chan struct{}, maxOpening)
 	e.fan = &fan{edge: e, streams: map[[sha256.Size]byte]*stream{}}
 	e.handler = o.Auth.Middleware(http.HandlerFunc(e.serve))
 	e.server = handler.New(graph.NewSchema(o.Resolver))

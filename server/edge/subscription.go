@@ -34,7 +34,7 @@ type subscription struct {
 // follow begins a subscription on the goroutine of its operation.
 func (s *socket) follow(ctx context.Context, cancel context.CancelFunc, id string, params *graphql.RawParams, o *graphql.OperationContext) {
 	own, driver := graph.WithDriver(ctx)
-	next, own := s.exec.DispatchOperation(own, o)
+	next, own := s.open(own, o)
 	if driver.Feed == nil {
 		if response := next(own); response != nil && s.finish(id) {
 			s.fail(id, response.Errors)
@@ -53,6 +53,13 @@ func (s *socket) follow(ctx context.Context, cancel context.CancelFunc, id strin
 	}
 	s.mu.Unlock()
 	m.catchUp(ctx)
+}
+
+// open has an operation's resolver open its feed.
+func (s *socket) open(ctx context.Context, o *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
+	s.edge.opening <- struct{}{}
+	defer func() { <-s.edge.opening }() // also when it panics
+	return s.exec.DispatchOperation(ctx, o)
 }
 
 // stop ends a subscription, from any goroutine.
