@@ -1,7 +1,8 @@
 // Package graph is Parley's GraphQL API over the domain: one expression per
 // resolver, and beside them what all share: who is looking (viewer.go), reads of
 // what lists point at (loader.go, loaders.go), errors as clients see them
-// (errors.go), what a query costs (cost.go) and the event stream (stream.go).
+// (errors.go), what a query costs (cost.go), the event stream (stream.go) and
+// what of it can be shared (driver.go).
 //
 // Everything is safe for concurrent use; loaders belong to one response.
 // Invariant: a resolver reads only what the viewer's predicate let through, or

@@ -24,8 +24,12 @@ func WithEnd(ctx context.Context) (context.Context, *End) {
 }
 
 // subscribe opens a feed and streams its steps, as show makes them, until the
-// context ends, or a step cannot be shown, which the End then says.
+// context ends, or a step cannot be shown, which the End then says. With a
+// Driver it is the driver that does.
 func subscribe[T any](ctx context.Context, r *Resolver, after *string, f desk.EventFilter, show func(desk.Update) ([]T, error)) (<-chan T, error) {
+	if d, ok := ctx.Value(driverKey{}).(*Driver); ok {
+		return drive(ctx, r, d, after, f, show)
+	}
 	feed, err := r.Desk.Feed(ctx, viewer(ctx), after, f)
 	if err != nil {
 		return nil, err

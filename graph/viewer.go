@@ -27,8 +27,11 @@ type (
 // stream is before anything is read.
 func (r *Resolver) Operation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	ctx = context.WithValue(ctx, cursorKey{}, r.Desk.Cursor())
-	ctx = context.WithValue(ctx, viewerKey{}, &seat{})
-	err := r.look(ctx)
+	var err error
+	if _, taken := ctx.Value(viewerKey{}).(*seat); !taken {
+		ctx = context.WithValue(ctx, viewerKey{}, &seat{})
+		err = r.look(ctx)
+	}
 	// RootField is not asked for the fields of subscriptions, none of which is public.
 	if err == nil && viewer(ctx).Operator == nil && kind(ctx) == ast.Subscription {
 		err = errSignIn

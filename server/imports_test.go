@@ -44,7 +44,7 @@ var mayImport = map[string]string{
 
 	// The API.
 	"graph":       "ent server/auth server/channels server/desk server/fault server/globalid server/ingest server/paging",
-	"server/edge": "graph server/auth server/fault",
+	"server/edge": "graph server/auth server/desk server/fault",
 
 	// Programs.
 	"server/app":                     everything,

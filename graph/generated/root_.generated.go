@@ -2203,11 +2203,11 @@ type Chat implements Node {
   "The newest message."
   lastMessage: Message
   "Messages of the customer that you have not read."
-  unreadCount: Int!
+  unreadCount: Int! @own
   "How far our messages have come."
   receipts: Receipts!
   "The contact's chat before this one."
-  previous: Chat
+  previous: Chat @own
   "Since when the customer waits for an operator; null when they do not."
   waitingSince: Time
   "When it was stored."
@@ -2985,6 +2985,9 @@ directive @readable(
   "The roles that get a value."
   roles: [Role!]!
 ) on FIELD_DEFINITION
+
+"The value is the viewer's own: it may differ between two who see the same thing."
+directive @own on FIELD_DEFINITION
 
 "Something with an id of its own."
 interface Node {

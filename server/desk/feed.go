@@ -2,16 +2,14 @@ package desk
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 
 	"github.com/google/uuid"
 
 	"parley/ent"
-	"parley/ent/channel"
-	"parley/ent/chat"
 	"parley/ent/event"
-	"parley/ent/message"
 	"parley/ent/operator"
 	"parley/ent/schema"
 	"parley/server/eventlog"
@@ -28,14 +26,6 @@ type Event struct {
 	Message  *ent.Message
 	Operator *ent.Operator
 	Channel  *ent.Channel
-}
-
-// subject is what an entry of the log is about, shared by all viewers.
-type subject struct {
-	chat     *ent.Chat
-	message  *ent.Message
-	operator *ent.Operator
-	channel  *ent.Channel
 }
 
 // EventFilter narrows a stream; what is nil does not.
@@ -71,6 +61,9 @@ const (
 
 // Cursor is where the event stream is now.
 func (d *Desk) Cursor() string { return d.events.Cursor(d.events.Head()) }
+
+// Events are the log that feeds read.
+func (d *Desk) Events() *eventlog.Log { return d.events }
 
 // Feed is one viewer's stream from a cursor on. Its memory is its position.
 type Feed struct {
@@ -115,109 +108,178 @@ func (f *Feed) toHead(ctx context.Context) error {
 // reading, after which Next can be called again.
 func (f *Feed) Next(ctx context.Context) (Update, error) {
 	for {
-		update, n, err := f.read(ctx, feedBatch)
-		switch {
-		case err != nil || update.Resync != "" || len(update.Events) > 0:
-			return update, err
-		case n > 0:
-			if f.quiet += n; f.quiet >= quietBatch {
-				f.quiet = 0
-				return update, nil
-			}
-		case !f.caughtUp:
-			f.caughtUp = true
-			return Update{CaughtUp: true, Cursor: f.cursor()}, nil
-		default:
-			if err := f.desk.events.Wait(ctx, f.position); err != nil {
-				return Update{}, err
-			}
+		var s Step
+		there, err := f.Step(ctx, &s)
+		if err != nil || there {
+			return s.Update(), err
+		}
+		if err := f.desk.events.Wait(ctx, f.position); err != nil {
+			return Update{}, err
 		}
 	}
 }
+
+// Step takes the next step that is there, without waiting, and says whether
+// there was one. After an error it can be called again.
+func (f *Feed) Step(ctx context.Context, s *Step) (bool, error) {
+	if f.hasPending(s) {
+		return true, nil
+	}
+	for {
+		entries, recent := f.desk.events.Stretch(f.position, feedBatch)
+		var err error
+		if !recent {
+			entries, err = f.desk.events.Read(ctx, f.position, feedBatch)
+		}
+		there, err := f.take(ctx, s, entries, err)
+		s.shared = there && recent && s.said == nil
+		switch {
+		case err != nil || there:
+			return there, err
+		case len(entries) > 0: // none was theirs
+		case !f.caughtUp:
+			f.caughtUp = true
+			return s.say(Update{CaughtUp: true, Cursor: f.cursor()}), nil
+		default:
+			return false, nil
+		}
+	}
+}
+
+// Live is Step for who has caught up: it reads nothing from the database. Behind
+// says that Step has to. The same Step, given to one feed after another, reads the
+// log once for all that are at the same place, until it is renewed.
+func (f *Feed) Live(s *Step) (there, behind bool) {
+	if f.pending != "" || !f.caughtUp {
+		return false, true
+	}
+	for {
+		if !s.read || s.after != f.position {
+			s.after = f.position
+			s.stretch, s.read = f.desk.events.Stretch(f.position, feedBatch)
+		}
+		if !s.read {
+			return false, true
+		}
+		if len(s.stretch) == 0 {
+			return false, false
+		}
+		if f.look(s, s.stretch) < len(s.stretch) {
+			return false, true
+		}
+		if f.move(s) {
+			s.shared = true
+			return true, false
+		}
+	}
+}
+
+// Position is where in the log the feed is.
+func (f *Feed) Position() int64 { return f.position }
+
+// Viewer is whose feed it is, with the rights they have at its place.
+func (f *Feed) Viewer() Viewer { return f.viewer }
 
 // Page reads what is there without waiting, looking at up to limit entries.
 func (f *Feed) Page(ctx context.Context, limit int) (Update, error) {
-	update, _, err := f.read(ctx, limit)
-	update.CaughtUp = err == nil && update.Resync == "" && f.position >= f.desk.events.Head()
-	update.Cursor = f.cursor()
-	return update, err
+	var s Step
+	there := f.hasPending(&s)
+	if !there {
+		entries, err := f.desk.events.Read(ctx, f.position, limit)
+		if there, err = f.take(ctx, &s, entries, err); err != nil {
+			return Update{Cursor: f.cursor()}, err
+		}
+	}
+	var u Update
+	if there {
+		u = s.Update()
+	}
+	u.CaughtUp, u.Cursor = u.Resync == "" && f.position >= f.desk.events.Head(), f.cursor()
+	return u, nil
 }
 
-// read takes up to limit entries and says how many it moved over.
-func (f *Feed) read(ctx context.Context, limit int) (Update, int, error) {
-	if reason := f.pending; reason != "" {
-		f.pending = ""
-		return Update{Resync: reason, Cursor: f.cursor()}, 0, nil
-	}
-	entries, err := f.desk.events.Read(ctx, f.position, limit)
+func (f *Feed) hasPending(s *Step) bool {
+	reason := f.pending
+	f.pending = ""
+	return reason != "" && s.say(Update{Resync: reason, Cursor: f.cursor()})
+}
+
+// take moves over entries, or what reading them said, and says whether there is
+// something to show. A change of the viewer's own rights is a step of its own.
+func (f *Feed) take(ctx context.Context, s *Step, entries []eventlog.Entry, err error) (bool, error) {
 	if errors.Is(err, eventlog.ErrTrimmed) {
 		if err := f.toHead(ctx); err != nil {
-			return Update{}, 0, err
+			return false, err
 		}
-		return Update{Resync: HistoryTrimmed, Cursor: f.cursor()}, 0, nil
+		return s.say(Update{Resync: HistoryTrimmed, Cursor: f.cursor()}), nil
 	}
+	if err != nil || len(entries) == 0 {
+		return false, err
+	}
+	if f.look(s, entries) > 0 {
+		return f.move(s), nil
+	}
+	viewer, err := f.desk.Viewer(ctx, f.viewer.id())
 	if err != nil {
-		return Update{}, 0, err
+		return false, err
 	}
-	update, err := f.take(ctx, entries)
-	return update, len(entries), err
+	f.viewer, f.position = viewer, entries[0].ID
+	return s.say(Update{Resync: RightsChanged, Cursor: f.cursor()}), nil
 }
 
-// take moves the position over entries and keeps those that the viewer may see,
-// up to a change of the viewer's rights, which is a step of its own.
-func (f *Feed) take(ctx context.Context, entries []eventlog.Entry) (Update, error) {
-	var update Update
-	for _, entry := range entries {
+// look fills a step with how the viewer sees entries, up to a change of their
+// own rights, and says how many that are.
+func (f *Feed) look(s *Step, entries []eventlog.Entry) int {
+	s.said, s.any, s.desk = nil, false, f.desk
+	s.key = binary.BigEndian.AppendUint64(s.key[:0], uint64(f.position))
+	s.key = append(s.key, 0, 0, 0, 0, 0, 0, 0, 0)
+	for i, entry := range entries {
 		if entry.Kind == event.KindRightsChanged && *entry.OperatorID == f.viewer.id() {
-			if len(update.Events) > 0 {
-				break
-			}
-			viewer, err := f.desk.Viewer(ctx, f.viewer.id())
-			if err != nil {
-				return Update{}, err
-			}
-			f.viewer, f.position = viewer, entry.ID
-			return Update{Resync: RightsChanged, Cursor: f.cursor()}, nil
+			entries = entries[:i]
+			break
 		}
-		f.position = entry.ID
-		if e, ok := f.show(entry); ok {
-			update.Events = append(update.Events, e)
-		}
+		seen := f.sees(entry)
+		s.any = s.any || seen != hidden
+		s.key = append(s.key, byte(seen))
 	}
-	if len(update.Events) > 0 {
-		f.quiet = 0
+	if s.entries = entries; len(entries) > 0 {
+		binary.BigEndian.PutUint64(s.key[8:], uint64(s.to()))
 	}
-	update.Cursor = f.cursor()
-	return update, nil
+	return len(entries)
 }
 
-// show is an entry as the viewer sees it, and whether they do.
-func (f *Feed) show(entry eventlog.Entry) (Event, bool) {
-	about := entry.Subject.(*subject)
-	e := Event{
-		Event: entry.Event, Cursor: f.desk.events.Cursor(entry.ID),
-		Chat: about.chat, Message: about.message, Operator: about.operator, Channel: about.channel,
+// move takes a step that is filled, and says whether it has to be shown.
+func (f *Feed) move(s *Step) bool {
+	f.position = s.to()
+	f.quiet += len(s.entries)
+	if !s.any && f.quiet < quietBatch {
+		return false
 	}
+	f.quiet = 0
+	return true
+}
+
+// sees is how the viewer sees an entry.
+func (f *Feed) sees(entry eventlog.Entry) sight {
+	about := entry.Subject.(*subject)
 	now := f.viewer.in(entry.Audience)
 	before := entry.AudienceBefore != nil && f.viewer.in(*entry.AudienceBefore)
 	switch {
 	case entry.Kind == event.KindRightsChanged || !f.filter.passes(entry):
-		return e, false
-	case now && about.chat != nil && !f.viewer.in(audienceOf(about.chat)):
-		return e, false // it would be shown as it is now, when it is theirs no more; its removal follows
+		return hidden
+	case now && about.chat != nil && !f.viewer.in(about.audience):
+		return hidden // it would be shown as it is now, when it is theirs no more; its removal follows
 	case entry.Kind == event.KindChannelUpdated && f.viewer.Role() == operator.RoleIntegrator,
 		entry.Kind == event.KindOperatorUpdated && f.viewer.Role() == operator.RoleIntegrator:
-		return e, true
+		return shown
 	case now && entry.Kind == event.KindChatUpdated && entry.AudienceBefore != nil && !before:
-		opened := *entry.Event
-		opened.Kind = event.KindChatOpened // it came into their view
-		e.Event = &opened
-		return e, true
+		return opened // it came into their view
 	case now:
-		return e, true
+		return shown
+	case before:
+		return removed
 	}
-	e.Removed = before
-	return e, before
+	return hidden
 }
 
 // passes holds for what the filter does not sort out.
@@ -238,77 +300,3 @@ func (f EventFilter) passes(entry eventlog.Entry) bool {
 }
 
 func (f *Feed) cursor() string { return f.desk.events.Cursor(f.position) }
-
-// hydrate loads what entries are about, once for all viewers of this replica,
-// with what most front ends ask for beside it.
-func (d *Desk) hydrate(ctx context.Context, entries []eventlog.Entry) error {
-	var chats, messages, operators, channels []uuid.UUID
-	collect := func(list *[]uuid.UUID, id *uuid.UUID) {
-		if id != nil && !slices.Contains(*list, *id) {
-			*list = append(*list, *id)
-		}
-	}
-	for _, e := range entries {
-		collect(&chats, e.ChatID)
-		collect(&messages, e.MessageID)
-		collect(&operators, e.OperatorID)
-		if e.ChatID == nil {
-			collect(&channels, e.ChannelID)
-		}
-	}
-	client := d.store.Client()
-	chatByID, err := byID(chats, func(ids []uuid.UUID) ([]*ent.Chat, error) {
-		return client.Chat.Query().Where(chat.IDIn(ids...)).WithContact().WithChannel().WithQueue().WithOperator().All(ctx)
-	}, func(c *ent.Chat) uuid.UUID { return c.ID })
-	if err != nil {
-		return err
-	}
-	messageByID, err := byID(messages, func(ids []uuid.UUID) ([]*ent.Message, error) {
-		return client.Message.Query().Where(message.IDIn(ids...)).All(ctx)
-	}, func(m *ent.Message) uuid.UUID { return m.ID })
-	if err != nil {
-		return err
-	}
-	operatorByID, err := byID(operators, func(ids []uuid.UUID) ([]*ent.Operator, error) {
-		return client.Operator.Query().Where(operator.IDIn(ids...)).All(ctx)
-	}, func(o *ent.Operator) uuid.UUID { return o.ID })
-	if err != nil {
-		return err
-	}
-	channelByID, err := byID(channels, func(ids []uuid.UUID) ([]*ent.Channel, error) {
-		return client.Channel.Query().Where(channel.IDIn(ids...)).All(ctx)
-	}, func(c *ent.Channel) uuid.UUID { return c.ID })
-	if err != nil {
-		return err
-	}
-	for _, m := range messageByID {
-		m.Edges.Chat = chatByID[m.ChatID]
-	}
-	for i := range entries {
-		e := &entries[i]
-		e.Subject = &subject{
-			chat: at(chatByID, e.ChatID), message: at(messageByID, e.MessageID),
-			operator: at(operatorByID, e.OperatorID), channel: at(channelByID, e.ChannelID),
-		}
-	}
-	return nil
-}
-
-func byID[T any](ids []uuid.UUID, load func([]uuid.UUID) ([]T, error), id func(T) uuid.UUID) (map[uuid.UUID]T, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	rows, err := load(ids)
-	m := make(map[uuid.UUID]T, len(rows))
-	for _, row := range rows {
-		m[id(row)] = row
-	}
-	return m, err
-}
-
-func at[T any](m map[uuid.UUID]*T, id *uuid.UUID) *T {
-	if id == nil {
-		return nil
-	}
-	return m[*id]
-}

@@ -124,7 +124,12 @@ func inUse() runtime.MemStats {
 }
 
 func BenchmarkDeliveredEvent(b *testing.B) {
-	const n = 100
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprint(n, " subscribers"), func(b *testing.B) { deliver(b, n) })
+	}
+}
+
+func deliver(b *testing.B, n int) {
 	w := apptest.Start(b, apptest.Options{})
 	person := w.Customer("Ada")
 	w.Hears(person, "hello")

@@ -2,7 +2,16 @@
 // graphql-transport-ws protocol, and over server-sent events; and what a client
 // may cost. It is a package of its own, and not the library's transports, for
 // what those leave out: a deadline for every write, the protocol's close codes,
-// limits per connection, an end to sockets whose token ended, and draining.
+// limits per connection, an end to sockets whose token ended, draining, and one
+// execution for all who are shown the same.
+//
+// A socket (socket.go) has a goroutine that reads. What is written goes through
+// its wire (wire.go), from any goroutine. A subscription (subscription.go) that
+// keeps up is a member of a stream (stream.go), which has each step of the event
+// log rendered once (render.go) and offers it to all its members; the fan
+// (fan.go) wakes the streams. So an idle subscription costs its reader and no
+// more. Locks are taken one at a time: none is held where another is taken,
+// except the wire's while it writes.
 //
 // Safe for concurrent use. Invariant: a client that does not read, does not
 // answer pings, or asks for too much costs a bounded amount of memory for a
@@ -13,6 +22,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -46,6 +56,7 @@ const (
 	maxDepth      = 15      // of a selection
 	maxComplexity = 50_000  // fields, lists multiplied by their page
 	maxOperations = 64      // at once on one WebSocket
+	maxOpening    = 16      // subscriptions that begin at once, of all clients
 	maxCached     = 8 << 10 // of a document that is kept parsed
 	cached        = 500     // documents
 	bodyTime      = 30 * time.Second
@@ -75,6 +86,10 @@ type Edge struct {
 	Options
 	server  *handler.Server
 	handler http.Handler // serve, with the token read
+	fan     *fan
+	// opening are subscriptions whose viewer and place are being read. When all
+	// come again at once, the others wait with a small stack.
+	opening chan struct{}
 
 	mu      sync.Mutex
 	open    int             // sockets and event streams
@@ -89,6 +104,8 @@ func New(o Options) *Edge {
 	o.Timing.Ping = cmp.Or(o.Timing.Ping, 15*time.Second)
 	e := &Edge{Options: o}
 	e.stopped, e.stop = context.WithCancel(context.Background())
+	e.opening = make(chan struct{}, maxOpening)
+	e.fan = &fan{edge: e, streams: map[[sha256.Size]byte]*stream{}}
 	e.handler = o.Auth.Middleware(http.HandlerFunc(e.serve))
 	e.server = handler.New(graph.NewSchema(o.Resolver))
 	e.server.AddTransport(sockets{e})
@@ -240,6 +257,7 @@ func (e *Edge) Drain(ctx context.Context) {
 			return
 		}
 	}
+	e.fan.wait()
 }
 
 // patient gives every write a deadline of its own.

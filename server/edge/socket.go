@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/gorilla/websocket"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"parley/graph"
@@ -51,38 +54,42 @@ func (t sockets) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphEx
 	if !t.edge.enter(w) {
 		return
 	}
-	upgrader := websocket.Upgrader{
-		Subprotocols: []string{protocol}, HandshakeTimeout: t.edge.Timing.Init,
-		ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &writeBuffers,
-		CheckOrigin: func(*http.Request) bool { return true }, // checked before
-	}
-	conn, err := upgrader.Upgrade(w, r, nil)
+	wire := &wire{write: t.edge.Timing.Write}
+	conn, err := upgrader.Upgrade(wiring{w, wire}, r, nil)
 	if err != nil { // the upgrader has answered
 		t.edge.leave()
 		return
 	}
-	s := &socket{edge: t.edge, exec: exec, conn: conn, running: map[string]context.CancelFunc{}}
+	s := &socket{edge: t.edge, exec: exec, conn: conn, wire: wire, running: map[string]func(){}}
 	// Not here: the server keeps its buffers and this stack, 20 kB, until it returns.
 	go s.serve(context.WithoutCancel(r.Context()))
 }
 
-var writeBuffers sync.Pool
+// upgrader has buffers for what clients say, which is short and rare, and none
+// but for a moment for control frames: all else is written by the wire.
+var upgrader = websocket.Upgrader{
+	Subprotocols:   []string{protocol},
+	ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: &sync.Pool{},
+	CheckOrigin: func(*http.Request) bool { return true }, // checked before
+}
 
 // socket is one connection. Its reader is the goroutine that serves it; each
-// operation writes from a goroutine of its own, one at a time.
+// operation has a goroutine of its own, except a subscription that has caught
+// up, which is its stream's.
 type socket struct {
 	edge *Edge
 	exec graphql.GraphExecutor
-	conn *websocket.Conn
+	conn *websocket.Conn // to read from, and to write control frames to
+	wire *wire           // to write all else to
 	ctx  context.Context // ends with the connection
 	as   context.Context // the same with the principal, once known; the reader's
 
-	writing    sync.Mutex
 	operations sync.WaitGroup
 
 	mu      sync.Mutex
-	running map[string]context.CancelFunc // by id, until either side says that it is over
-	live    int                           // operations that have not ended, whoever said so
+	running map[string]func() // what ends an operation, by id, until either side says that it is over
+	live    int               // operations that have not ended, whoever said so
+	closed  bool              // none begins any more
 	inited  bool
 	timers  []*time.Timer
 	pinger  *time.Timer
@@ -98,21 +105,27 @@ type frame struct {
 // encode puts the payload in as it is. encoding/json would read it through once
 // more for each level that it is in, which is most of the cost of an event.
 func (f frame) encode() []byte {
+	if f.Payload != nil {
+		return append(append(f.upToPayload(), f.Payload...), '}')
+	}
+	b := f.upToPayload()
+	return append(b[:len(b)-len(payloadFollows)], '}')
+}
+
+const payloadFollows = `,"payload":`
+
+func (f frame) upToPayload() []byte {
 	id, err := json.Marshal(f.ID)
 	if err != nil {
 		panic(err) // a string
 	}
-	b := make([]byte, 0, len(f.Payload)+len(id)+64)
+	b := make([]byte, 0, len(f.Payload)+len(id)+len(f.Type)+32)
 	if f.ID != "" {
 		b = append(append(append(b, `{"id":`...), id...), `,"type":"`...)
 	} else {
 		b = append(b, `{"type":"`...)
 	}
-	b = append(append(b, f.Type...), '"')
-	if f.Payload != nil {
-		b = append(append(b, `,"payload":`...), f.Payload...)
-	}
-	return append(b, '}')
+	return append(append(append(b, f.Type...), '"'), payloadFollows...)
 }
 
 func (s *socket) serve(ctx context.Context) {
@@ -126,6 +139,7 @@ func (s *socket) serve(ctx context.Context) {
 	defer s.edge.leave()
 	defer s.operations.Wait() // what they read from is not closed before
 	defer s.conn.Close()
+	defer s.endAll()
 	defer cancel()
 	s.conn.SetReadLimit(maxFrame)
 	s.conn.SetPongHandler(func(string) error { return s.alive() })
@@ -144,14 +158,37 @@ func (s *socket) read() error {
 			return err
 		}
 		_ = s.alive()
-		var f frame
-		if err := json.Unmarshal(message, &f); err != nil {
-			s.close(closeBadMessage, "a message is a JSON object with a type")
+		more := make(chan bool)
+		go func() { more <- s.hear(message) }() // not here: the reader's stack would stay as large as that needs
+		if !<-more {
 			return nil
 		}
-		if !s.handle(f) {
-			return nil
+	}
+}
+
+// hear takes a message, and says whether to read on.
+func (s *socket) hear(message []byte) (more bool) {
+	defer func() {
+		if value := recover(); value != nil { // here nobody else would keep it from ending the process
+			_ = s.edge.Resolver.Recover(s.ctx, value)
+			more = s.close(closeInternal, "internal error")
 		}
+	}()
+	var f frame
+	if err := json.Unmarshal(message, &f); err != nil {
+		return s.close(closeBadMessage, "a message is a JSON object with a type")
+	}
+	return s.handle(f)
+}
+
+// endAll ends the operations that run, and has none begin.
+func (s *socket) endAll() {
+	s.mu.Lock()
+	s.closed = true
+	ending := slices.Collect(maps.Values(s.running))
+	s.mu.Unlock()
+	for _, end := range ending {
+		end()
 	}
 }
 
@@ -182,11 +219,11 @@ func (s *socket) handle(f frame) bool {
 		return s.subscribe(f)
 	case "complete":
 		s.mu.Lock()
-		cancel := s.running[f.ID]
+		end := s.running[f.ID]
 		delete(s.running, f.ID)
 		s.mu.Unlock()
-		if cancel != nil {
-			cancel()
+		if end != nil {
+			end()
 		}
 		return true
 	}
@@ -274,26 +311,34 @@ func (s *socket) subscribe(f frame) bool {
 	}
 	s.operations.Go(func() {
 		defer cancel()
-		s.run(ctx, f.ID, &params)
-		s.mu.Lock()
-		s.live--
-		s.mu.Unlock()
+		s.run(ctx, cancel, f.ID, &params)
 	})
 	return true
 }
 
-// run gives an operation's responses, then says how it ended, unless the client
-// ended it.
-func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) {
-	ctx, end := graph.WithEnd(graph.WithRequest(ctx, s.conn.RemoteAddr().String()))
+// run does an operation, and says how it ended, unless the client ended it.
+func (s *socket) run(ctx context.Context, cancel context.CancelFunc, id string, params *graphql.RawParams) {
+	ctx = graph.WithRequest(ctx, s.conn.RemoteAddr().String())
 	defer func() {
 		if value := recover(); value != nil { // here nobody else would keep it from ending the process
 			err := s.edge.Resolver.Present(ctx, s.edge.Resolver.Recover(ctx, value))
 			s.finish(id)
 			s.fail(id, gqlerror.List{err})
+			s.leave()
 		}
 	}()
-	for response := range responses(ctx, s.exec, params) {
+	ctx, operation, errs := prepare(ctx, s.exec, params)
+	if errs == nil && operation.Operation.Operation == ast.Subscription {
+		s.follow(ctx, cancel, id, params, operation)
+		return
+	}
+	s.answer(ctx, id, responses(ctx, s.exec, operation, errs))
+	s.leave()
+}
+
+// answer gives the responses of a query or a mutation.
+func (s *socket) answer(ctx context.Context, id string, responses iter.Seq[*graphql.Response]) {
+	for response := range responses {
 		if response.Data == nil && len(response.Errors) > 0 { // it never began
 			if s.finish(id) {
 				s.fail(id, response.Errors)
@@ -304,14 +349,16 @@ func (s *socket) run(ctx context.Context, id string, params *graphql.RawParams) 
 			return
 		}
 	}
-	if ctx.Err() != nil || !s.finish(id) {
-		return
+	if ctx.Err() == nil && s.finish(id) {
+		s.send(frame{ID: id, Type: "complete"})
 	}
-	if end.Err != nil {
-		s.fail(id, s.exec.DispatchError(ctx, gqlerror.List{gqlerror.Wrap(end.Err)}).Errors)
-		return
-	}
-	s.send(frame{ID: id, Type: "complete"})
+}
+
+// leave makes room for another operation.
+func (s *socket) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live--
 }
 
 // finish takes an operation off the list, and says whether it was there.
@@ -328,18 +375,11 @@ func (s *socket) fail(id string, errs gqlerror.List) bool {
 	return err == nil && s.send(frame{ID: id, Type: "error", Payload: payload})
 }
 
-// send writes a message. A client that does not take it within the deadline is
-// gone.
+// send writes a message, if it can still be heard.
 func (s *socket) send(f frame) bool {
-	message := f.encode()
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.edge.Timing.Write))
-	err := s.conn.WriteMessage(websocket.TextMessage, message)
-	if err != nil && !errors.Is(err, websocket.ErrCloseSent) { // after a close frame the client still has to read it
-		_ = s.conn.Close()
-	}
-	return err == nil
+	var out frames
+	out.add(nil, f.encode())
+	return s.wire.send(out.all()...) == nil
 }
 
 // goodbye is how long a connection lives on after we said why it ends.
@@ -349,9 +389,9 @@ const goodbye = time.Second
 // agrees. It always returns false.
 func (s *socket) close(code int, reason string) bool {
 	deadline := time.Now().Add(goodbye)
+	s.after(goodbye, func() { _ = s.conn.Close() })
 	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), deadline)
 	_ = s.conn.SetReadDeadline(deadline) // the reader ends when the client has answered, or then
-	s.after(goodbye, func() { _ = s.conn.Close() })
 	return false
 }
 

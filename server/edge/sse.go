@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"mime"
 	"net/http"
 	"strings"
@@ -63,7 +64,8 @@ func (t events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 	s.write(":\n\n")
 	defer keepAlive(t.edge.Timing.Ping, s)()
 	ctx, end := graph.WithEnd(ctx)
-	for response := range responses(ctx, exec, &params) {
+	ctx, operation, errs := prepare(ctx, exec, &params)
+	for response := range responses(ctx, exec, operation, errs) {
 		s.next(response)
 	}
 	if ctx.Err() != nil {
@@ -120,13 +122,18 @@ func keepAlive(every time.Duration, s *eventStream) (stop func()) {
 	return func() { close(done); writer.Wait() }
 }
 
-// responses runs an operation and gives its responses until it is complete or
-// the context ends.
-func responses(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams) func(yield func(*graphql.Response) bool) {
+// prepare reads an operation.
+func prepare(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams) (context.Context, *graphql.OperationContext, gqlerror.List) {
+	ctx = graphql.StartOperationTrace(ctx)
+	params.ReadTime = graphql.TraceTiming{Start: graphql.Now(), End: graphql.Now()}
+	operation, errs := exec.CreateOperationContext(ctx, params)
+	return ctx, operation, errs
+}
+
+// responses runs an operation, unless it could not be read, and gives its
+// responses until it is complete or the context ends.
+func responses(ctx context.Context, exec graphql.GraphExecutor, operation *graphql.OperationContext, errs gqlerror.List) iter.Seq[*graphql.Response] {
 	return func(yield func(*graphql.Response) bool) {
-		ctx := graphql.StartOperationTrace(ctx)
-		params.ReadTime = graphql.TraceTiming{Start: graphql.Now(), End: graphql.Now()}
-		operation, errs := exec.CreateOperationContext(ctx, params)
 		if errs != nil {
 			yield(exec.DispatchError(graphql.WithOperationContext(ctx, operation), errs))
 			return

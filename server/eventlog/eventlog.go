@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"parley/ent"
-	"parley/ent/event"
 	"parley/server/store"
 )
 
@@ -38,6 +37,7 @@ var (
 type Entry struct {
 	*ent.Event
 	Subject any
+	stretch int64 // the id of the last entry that was read with it into the window
 }
 
 // Loader fills in what entries are about.
@@ -141,39 +141,36 @@ func (l *Log) Head() int64 {
 // Read returns up to limit entries after a position; none means that it is the
 // newest.
 func (l *Log) Read(ctx context.Context, after int64, limit int) ([]Entry, error) {
-	l.mu.Lock()
-	entries, inWindow := l.entries, after >= l.floor
-	l.mu.Unlock()
-	if inWindow {
-		from := sort.Search(len(entries), func(i int) bool { return entries[i].ID > after })
-		return entries[from:min(from+limit, len(entries))], nil
+	if entries, inWindow := l.recent(after); inWindow {
+		return entries[:min(limit, len(entries))], nil
 	}
 	return l.fetch(ctx, after, limit)
 }
 
-// fetch reads from the database. Whether something was trimmed is asked after
-// reading, so that trimming in between is not missed.
-func (l *Log) fetch(ctx context.Context, after int64, limit int) ([]Entry, error) {
-	client := l.store.Client()
-	rows, err := client.Event.Query().Where(event.IDGT(after)).Order(ent.Asc(event.FieldID)).Limit(limit).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
-	}
-	epoch, err := client.EventEpoch.Query().Only(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the event log's epoch: %w", err)
-	}
-	if after < epoch.TrimmedTo {
-		return nil, ErrTrimmed
-	}
-	entries := make([]Entry, len(rows))
-	for i, row := range rows {
-		entries[i].Event = row
-	}
+// Stretch returns up to limit entries after a position that is in the window,
+// and whether it is. It ends where those end that were read at once: so readers
+// who keep up, and those who come after them, all go from the same places to the
+// same places, and what is made of a stretch can be shared.
+func (l *Log) Stretch(after int64, limit int) ([]Entry, bool) {
+	entries, inWindow := l.recent(after)
 	if len(entries) == 0 {
-		return nil, nil
+		return nil, inWindow
 	}
-	return entries, l.load(ctx, entries)
+	entries = entries[:min(limit, len(entries))]
+	last := entries[0].stretch
+	return entries[:sort.Search(len(entries), func(i int) bool { return entries[i].ID > last })], true
+}
+
+// recent are the entries of the window after a position, and whether these are
+// all.
+func (l *Log) recent(after int64) ([]Entry, bool) {
+	l.mu.Lock()
+	entries, inWindow := l.entries, after >= l.floor
+	l.mu.Unlock()
+	if !inWindow {
+		return nil, false
+	}
+	return entries[sort.Search(len(entries), func(i int) bool { return entries[i].ID > after }):], true
 }
 
 // Wait returns when there is something after a position, or with the context's

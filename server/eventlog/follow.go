@@ -55,8 +55,12 @@ func (l *Log) pull(ctx context.Context) (more bool, err error) {
 		kept := l.entries[len(l.entries)-window:]
 		l.entries, l.floor = append(make([]Entry, 0, 2*window+batch), kept...), l.entries[len(l.entries)-window-1].ID
 	}
+	last := fresh[len(fresh)-1].ID
+	for i := range fresh {
+		fresh[i].stretch = last
+	}
 	l.entries = append(l.entries, fresh...)
-	l.moveTo(fresh[len(fresh)-1].ID)
+	l.moveTo(last)
 	return len(fresh) == batch, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -35,6 +36,7 @@ type Store struct {
 	URL string
 
 	dialect string
+	client  func() *ent.Client
 	// SQLite has one writer. Waiting for it here is fair and prompt, which
 	// SQLite's own busy polling is not. Nil on PostgreSQL.
 	writer chan struct{}
@@ -59,6 +61,7 @@ func Open(ctx context.Context, location string) (*Store, error) {
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	s.DB = db
+	s.client = sync.OnceValue(func() *ent.Client { return ent.NewClient(ent.Driver(entsql.OpenDB(s.dialect, s.DB))) })
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("reach database: %w", err)
@@ -101,10 +104,9 @@ func (s *Store) Close() error { return s.DB.Close() }
 // Postgres says whether several replicas may share this database.
 func (s *Store) Postgres() bool { return s.dialect == dialect.Postgres }
 
-// Client reads outside any transaction.
-func (s *Store) Client() *ent.Client {
-	return ent.NewClient(ent.Driver(entsql.OpenDB(s.dialect, s.DB)))
-}
+// Client reads outside any transaction. It is one for all: rows keep hold of the
+// client that read them, which is larger than they are.
+func (s *Store) Client() *ent.Client { return s.client() }
 
 // Query runs a read outside any transaction; placeholders are $1, $2, ….
 func (s *Store) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
