@@ -47,6 +47,7 @@ const (
 	window    = 4096 // entries in memory, at least, once that many were written
 	batch     = 512  // entries read at once
 	pollEvery = 500 * time.Millisecond
+	unread    = 5 * time.Second // after which nobody reads the log
 )
 
 // Log follows one database's event log.
@@ -65,6 +66,8 @@ type Log struct {
 	floor   int64         // every event after it is in entries
 	head    int64         // the newest read
 	grown   chan struct{} // closed when head moves
+	waiting int           // readers who wait for that
+	readAt  time.Time     // when somebody last looked into the window
 }
 
 // Open reads where the log ends. Run must follow.
@@ -77,9 +80,20 @@ func Open(ctx context.Context, s *store.Store, load Loader, log *slog.Logger) (*
 		store: s, load: load, log: log, epoch: epoch.Epoch, poll: pollEvery,
 		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1), grown: make(chan struct{}),
 	}
-	l.head, err = l.end(ctx)
-	l.floor = l.head
-	return l, err
+	return l, l.leap(ctx)
+}
+
+// leap moves to the log's end without reading what is before it.
+func (l *Log) leap(ctx context.Context) error {
+	end, err := l.end(ctx)
+	if err != nil || end == l.Head() {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries, l.floor = nil, end
+	l.moveTo(end)
+	return nil
 }
 
 // end is the id of the newest event there ever was.
@@ -166,6 +180,7 @@ func (l *Log) Stretch(after int64, limit int) ([]Entry, bool) {
 func (l *Log) recent(after int64) ([]Entry, bool) {
 	l.mu.Lock()
 	entries, inWindow := l.entries, after >= l.floor
+	l.readAt = time.Now()
 	l.mu.Unlock()
 	if !inWindow {
 		return nil, false
@@ -176,6 +191,8 @@ func (l *Log) recent(after int64) ([]Entry, bool) {
 // Wait returns when there is something after a position, or with the context's
 // error.
 func (l *Log) Wait(ctx context.Context, after int64) error {
+	l.await(1)
+	defer l.await(-1)
 	for {
 		l.mu.Lock()
 		head, grown := l.head, l.grown
@@ -189,6 +206,19 @@ func (l *Log) Wait(ctx context.Context, after int64) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func (l *Log) await(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting += n
+}
+
+// isRead says whether somebody will want what is new.
+func (l *Log) isRead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting > 0 || time.Since(l.readAt) < unread
 }
 
 // Trim removes events from before a time. A reader at an earlier position is

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"context"
 	"testing"
 
 	"parley/server/store"
@@ -57,6 +58,30 @@ func TestAReplicaThatSleptLongerThanEventsAreKeptGoesOn(t *testing.T) {
 		}
 		if entries, err := asleep.Read(patient(t), 3, 10); err != nil || len(entries) != 1 {
 			t.Errorf("a reader from the trimmed on gets %d entries, %v", len(entries), err)
+		}
+	})
+}
+
+func TestALogThatNobodyReadsKeepsItsPlaceAndLoadsNothing(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		loaded := 0
+		l, err := Open(patient(t), s, func(_ context.Context, entries []Entry) error { loaded += len(entries); return nil }, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := put(t, s, some(7, day)...)
+		if _, err := l.pull(patient(t)); err != nil || l.Head() != last || loaded != 0 {
+			t.Errorf("it is at %d of %d, %v, and loaded %d", l.Head(), last, err, loaded)
+		}
+		for range 2 { // served by the database
+			entries, err := l.Read(patient(t), last-7, 100)
+			if err != nil || len(entries) != 7 || entries[6].ID != last {
+				t.Errorf("%d entries, %v", len(entries), err)
+			}
+		}
+		last = put(t, s, some(3, day)...)
+		if _, err := l.pull(patient(t)); err != nil || l.Head() != last || loaded != 7+7+3 {
+			t.Errorf("read, it is at %d of %d, %v, and loaded %d", l.Head(), last, err, loaded)
 		}
 	})
 }
