@@ -4,8 +4,8 @@
 //
 // A Desk is safe for concurrent use. Each method that changes something is one
 // transaction, in which the change, its events and its outgoing work commit
-// together. Transactions take their locks in one order: channel, identity,
-// chats by id, operators by id, event log.
+// together. Transactions take their locks in one order: channel, chats by id,
+// operators by id, event log.
 //
 // Invariant: what a method returned without an error is stored and will be
 // seen, once, by everybody who may see it; and nobody else.

@@ -1,6 +1,8 @@
 package desk
 
 import (
+	"strings"
+
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/lib/pq"
@@ -16,10 +18,14 @@ func ExternalIDs(ids []string) predicate.Message {
 	return func(s *entsql.Selector) {
 		store.In(message.FieldExternalID, ids)(s)
 		if s.Dialect() == dialect.Postgres {
-			s.Where(entsql.P(func(b *entsql.Builder) {
-				b.WriteString("hashtextextended(").Ident(s.C(message.FieldExternalID)).
-					WriteString(", 0) = ANY (ARRAY(SELECT hashtextextended(id, 0) FROM unnest(").Arg(pq.StringArray(ids)).WriteString("::text[]) AS id))")
-			}))
+			before, after, _ := strings.Cut(hashedIn("?"), "?")
+			s.Where(entsql.P(func(b *entsql.Builder) { b.WriteString(before).Arg(pq.StringArray(ids)).WriteString(after) }))
 		}
 	}
+}
+
+// hashedIn is the condition that the index of provider's ids answers, where ids
+// is the placeholder of a list.
+func hashedIn(ids string) string {
+	return "hashtextextended(external_id, 0) = ANY (ARRAY(SELECT hashtextextended(id, 0) FROM unnest(" + ids + "::text[]) AS id))"
 }

@@ -1,7 +1,13 @@
 package desk
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
 
 	"parley/ent"
 	"parley/ent/chat"
@@ -10,6 +16,52 @@ import (
 	"parley/ent/segment"
 	"parley/server/store"
 )
+
+// readPeople loads who they are and their open chats. Without locks writing
+// fails for a chat that another transaction has changed since; and that a person
+// has one open chat is held by a key.
+func (in *intake) readPeople(ctx context.Context, channels []uuid.UUID, people []string) error {
+	st := &statement{store: in.Tx}
+	text := "SELECT i.id, i.channel_id, i.external_id, i.contact_id FROM identities i WHERE i.channel_id" +
+		st.in(list(st, channels), "uuid") + " AND i.external_id" + st.in(st.words(people), "text")
+	var ids []uuid.UUID
+	err := st.rows(ctx, text, func(rows *sql.Rows) error {
+		i := &ent.Identity{}
+		err := rows.Scan(&i.ID, &i.ChannelID, &i.ExternalID, &i.ContactID)
+		in.identities[person{i.ChannelID, i.ExternalID}], ids = i, append(ids, i.ID)
+		return err
+	})
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	st = &statement{store: in.Tx}
+	text = "SELECT " + chatColumns + " FROM chats c WHERE c.status <> 'COMPLETED' AND c.identity_id" + st.in(list(st, ids), "uuid")
+	if in.locks {
+		text += " ORDER BY c.id FOR UPDATE"
+	}
+	return st.rows(ctx, text, func(rows *sql.Rows) error {
+		c, err := scanChat(rows)
+		in.open[c.IdentityID], in.was[c.ID] = c, c.Version
+		return err
+	})
+}
+
+// readKnown finds which of the messages are stored already.
+func (in *intake) readKnown(ctx context.Context, channels []uuid.UUID, externalIDs []string) error {
+	st := &statement{store: in.Tx}
+	ids := st.words(externalIDs)
+	text := "SELECT m.channel_id, m.external_id FROM messages m WHERE m.channel_id" + st.in(list(st, channels), "uuid") +
+		" AND m.external_id" + st.in(ids, "text")
+	if in.Postgres() {
+		text += " AND " + hashedIn(ids)
+	}
+	return st.rows(ctx, text, func(rows *sql.Rows) error {
+		var key person
+		err := rows.Scan(&key.channel, &key.id)
+		in.known[key] = true
+		return err
+	})
+}
 
 // load reads and locks the newest chat that fits, or nil. What the batch has
 // changed already is given as changed.
@@ -28,6 +80,7 @@ func (in *intake) load(ctx context.Context, where ...predicate.Chat) (*ent.Chat,
 	if changed := in.touched[found.ID]; changed != nil {
 		return changed, nil
 	}
+	in.was[found.ID] = found.Version
 	return found, nil
 }
 
@@ -56,7 +109,7 @@ var (
 		"delivered_until timestamptz", "read_until timestamptz", "version bigint")
 	activityTable = store.NewTable("chats", "id uuid",
 		"last_message_id uuid", "last_message_at timestamptz", "last_inbound_at timestamptz", "inbound_count bigint",
-		"delivered_until timestamptz", "read_until timestamptz", "version bigint")
+		"delivered_until timestamptz", "read_until timestamptz", "version bigint").Guarded("version")
 	segmentTable = store.NewTable("segments", "id uuid", "chat_id uuid", "holder text", "queue_id uuid", "cause text", "started_at timestamptz")
 	messageTable = store.NewTable("messages",
 		"id uuid", "chat_id uuid", "channel_id uuid", "external_id text", "direction text", "author_kind text", "author_id uuid",
@@ -82,9 +135,10 @@ func (in *intake) writeIdentities(ctx context.Context) error {
 
 func (in *intake) writeChats(ctx context.Context) error {
 	var fresh, first, known store.Rows
-	for _, c := range in.touched {
+	for _, id := range slices.SortedFunc(maps.Keys(in.touched), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }) {
+		c := in.touched[id]
 		if !in.fresh[c.ID] {
-			known.Add(c.ID, c.LastMessageID, c.LastMessageAt, c.LastInboundAt, c.InboundCount, c.DeliveredUntil, c.ReadUntil, c.Version)
+			known.Add(c.ID, c.LastMessageID, c.LastMessageAt, c.LastInboundAt, c.InboundCount, c.DeliveredUntil, c.ReadUntil, c.Version, in.was[c.ID])
 			continue
 		}
 		fresh.Add(c.ID, c.ChannelID, c.IdentityID, c.ContactID, c.QueueID, c.PreviousID, c.Status,

@@ -9,10 +9,8 @@ import (
 	"parley/ent"
 	"parley/ent/chat"
 	"parley/ent/event"
-	"parley/ent/identity"
 	"parley/ent/message"
 	"parley/ent/schema"
-	"parley/server/store"
 )
 
 // intake applies a batch of events with a fixed number of statements, whatever
@@ -21,8 +19,10 @@ import (
 type intake struct {
 	*change
 	channels   map[string]*ent.Channel
+	locks      bool // chats are locked as they are read
 	identities map[person]*ent.Identity
 	open       map[uuid.UUID]*ent.Chat // by identity
+	was        map[uuid.UUID]int64     // versions of chats as they were read
 	known      map[person]bool         // messages stored already: channel and external id
 
 	newContacts []*ent.Contact
@@ -71,6 +71,7 @@ func (in *intake) one(ctx context.Context, ev Inbound) (Outcome, error) {
 // read loads and locks what the batch speaks of.
 func (in *intake) read(ctx context.Context, batch []Inbound) error {
 	in.identities, in.open = map[person]*ent.Identity{}, map[uuid.UUID]*ent.Chat{}
+	in.was = map[uuid.UUID]int64{}
 	in.known, in.touched, in.fresh = map[person]bool{}, map[uuid.UUID]*ent.Chat{}, map[uuid.UUID]bool{}
 	people, externalIDs, channelIDs := map[string]bool{}, map[string]bool{}, map[uuid.UUID]bool{}
 	for _, ev := range batch {
@@ -80,38 +81,13 @@ func (in *intake) read(ctx context.Context, batch []Inbound) error {
 			externalIDs[ev.Message.ExternalID] = true
 		}
 	}
-	// They are not locked: that a person has one open chat is held by a key, and
-	// who finds it taken looks again.
-	found, err := in.Identity.Query().
-		Select(identity.FieldID, identity.FieldChannelID, identity.FieldExternalID, identity.FieldContactID).
-		Where(store.In(identity.FieldChannelID, keys(channelIDs)), store.In(identity.FieldExternalID, keys(people))).All(ctx)
-	if err != nil {
+	if err := in.readPeople(ctx, keys(channelIDs), keys(people)); err != nil {
 		return err
-	}
-	ids := make([]uuid.UUID, len(found))
-	for i, row := range found {
-		in.identities[person{row.ChannelID, row.ExternalID}], ids[i] = row, row.ID
-	}
-	chats := in.Chat.Query().Order(ent.Asc(chat.FieldID)).Where(store.In(chat.FieldIdentityID, ids), isOpen)
-	if in.Postgres() {
-		chats.ForUpdate()
-	}
-	open, err := chats.All(ctx)
-	if err != nil {
-		return err
-	}
-	for _, row := range open {
-		in.open[row.IdentityID] = row
 	}
 	if len(externalIDs) == 0 {
 		return nil
 	}
-	stored, err := in.Message.Query().Select(message.FieldChannelID, message.FieldExternalID).
-		Where(store.In(message.FieldChannelID, keys(channelIDs)), ExternalIDs(keys(externalIDs))).All(ctx)
-	for _, row := range stored {
-		in.known[person{row.ChannelID, *row.ExternalID}] = true
-	}
-	return err
+	return in.readKnown(ctx, keys(channelIDs), keys(externalIDs))
 }
 
 // wrote takes a customer's message: it opens a chat if none is open.

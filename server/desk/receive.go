@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -11,7 +12,6 @@ import (
 	"github.com/lib/pq"
 
 	"parley/ent"
-	"parley/ent/channel"
 	"parley/ent/schema"
 	"parley/server/store"
 )
@@ -79,8 +79,9 @@ func (d *Desk) Receive(ctx context.Context,
 ) (n int, err error) {
 	n, err = d.receive(ctx, load, settle, (*change).applyAll)
 	if err != nil && ctx.Err() == nil && !store.IsTransient(err) {
-		// One of them cannot be applied, or has been since we looked. Savepoints would
-		// have said which, but cost more than all the rest when nothing is wrong.
+		// One of them cannot be applied, or something changed since we looked. Locks
+		// would have kept it from that, and savepoints would have said which it is, but
+		// they cost more than all the rest when nothing is wrong.
 		n, err = d.receive(ctx, load, settle, (*change).applyEach)
 	}
 	return n, err
@@ -143,18 +144,25 @@ func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string
 			return nil, err
 		}
 	}
-	found, err := c.Channel.Query().Where(store.In(channel.FieldExternalID, keys(byPage))).All(ctx)
-	for _, ch := range found {
+	st := &statement{store: c.Tx}
+	text := "SELECT id, external_id, active, queue_id FROM channels WHERE external_id" + st.in(st.words(keys(byPage)), "text")
+	return byPage, st.rows(ctx, text, func(rows *sql.Rows) error {
+		ch := &ent.Channel{}
+		err := rows.Scan(&ch.ID, &ch.ExternalID, &ch.Active, &ch.QueueID)
 		byPage[ch.ExternalID] = ch
-	}
-	return byPage, err
+		return err
+	})
 }
 
 // channelLock is the first half of the channels' advisory locks.
 const channelLock = 7_105_313
 
-// applyAll applies a batch at once.
-func (c *change) applyAll(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) (settled []Settled, err error) {
+// applyAll applies a batch at once, without locks.
+func (c *change) applyAll(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) ([]Settled, error) {
+	return c.apply(ctx, &intake{change: c, channels: channels}, batch)
+}
+
+func (c *change) apply(ctx context.Context, in *intake, batch []Inbound) (settled []Settled, err error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
@@ -164,16 +172,15 @@ func (c *change) applyAll(ctx context.Context, channels map[string]*ent.Channel,
 			err = errors.New("applying it panicked, see the server's log")
 		}
 	}()
-	intake := &intake{change: c, channels: channels}
-	return intake.apply(ctx, batch)
+	return in.apply(ctx, batch)
 }
 
-// applyEach applies a batch at once if it can, else halves it until what cannot
-// be applied stands alone.
+// applyEach applies a batch at once if it can, with locks, else halves it until
+// what cannot be applied stands alone.
 func (c *change) applyEach(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) ([]Settled, error) {
 	var settled []Settled
 	apply := func() (err error) {
-		settled, err = c.applyAll(ctx, channels, batch)
+		settled, err = c.apply(ctx, &intake{change: c, channels: channels, locks: c.Postgres()}, batch)
 		return err
 	}
 	err := c.part(ctx, apply)

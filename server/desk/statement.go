@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lib/pq"
+
 	"parley/server/store"
 )
 
@@ -16,9 +18,17 @@ import (
 // the values: sub-selects keep the lists from it. What the two databases say
 // differently is here.
 type statement struct {
-	store *store.Store
+	store reader
 	args  []any
 }
+
+// reader is a store, or a transaction.
+type reader interface {
+	Postgres() bool
+	Query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+var _, _ reader = (*store.Store)(nil), (*store.Tx)(nil)
 
 // arg makes a value one of the statement's and gives its placeholder.
 func (s *statement) arg(value any) string {
@@ -37,6 +47,14 @@ func list[T fmt.Stringer](s *statement, values []T) string {
 		return s.arg("{" + inner + "}")
 	}
 	return s.arg("[" + inner + "]")
+}
+
+// words makes a list of any texts a value of the statement.
+func (s *statement) words(values []string) string {
+	if s.store.Postgres() {
+		return s.arg(pq.StringArray(values))
+	}
+	return s.arg(store.JSON(values))
 }
 
 // each makes a list a table with the column value.

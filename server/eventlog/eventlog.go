@@ -113,11 +113,6 @@ func Append(ctx context.Context, tx *store.Tx, events []*ent.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	if tx.Postgres() {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", appendLock); err != nil {
-			return err
-		}
-	}
 	var rows store.Rows
 	for _, e := range events {
 		rows.Add(e.At, e.Kind, e.ChatID, e.MessageID, e.ChannelID, e.OperatorID,
@@ -126,8 +121,10 @@ func Append(ctx context.Context, tx *store.Tx, events []*ent.Event) error {
 	return tx.Insert(ctx, table, rows)
 }
 
+// table takes the lock and inserts by one statement: ids are drawn for rows that
+// come out of the join with the lock.
 var table = store.NewTable("events", "at timestamptz", "kind text", "chat_id uuid", "message_id uuid", "channel_id uuid", "operator_id uuid",
-	"audience jsonb", "audience_before jsonb", "facts jsonb")
+	"audience jsonb", "audience_before jsonb", "facts jsonb").Locked(appendLock)
 
 // appendLock is an arbitrary number that nothing else in the database locks.
 const appendLock = 7_105_311

@@ -50,7 +50,7 @@ func New(s *store.Store, d *desk.Desk, o Options) *Inbox {
 		backlog: backlog{looked: time.Now(), rate: firstRate},
 	}
 	if s.Postgres() { // more than two gain nothing: the event log has one end
-		in.parts = make([]chan part, 1)
+		in.parts = make([]chan part, 2)
 	}
 	for i := range in.parts {
 		in.parts[i] = make(chan part, 256)

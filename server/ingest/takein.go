@@ -78,27 +78,48 @@ func (in *Inbox) put(ctx context.Context, rows []row) error {
 	return nil
 }
 
+// linger is how long a group waits for as many as the one before had. Who posts
+// much at once has just been answered and comes again in a moment: without that
+// moment every other transaction would be for the first few, and each costs as
+// much as thirty events.
+const linger = 3 * time.Millisecond
+
 // takeIn takes what has come while the transaction before was under way, and
 // has one transaction for it.
 func (in *Inbox) takeIn(ctx context.Context, parts <-chan part) {
+	var group []part
+	var rows []row
 	for {
+		like := min(len(group), groupRows)
+		group, rows = group[:0], rows[:0]
 		select {
 		case first := <-parts:
-			group, rows := []part{first}, first.rows
-			for more := true; more && len(rows) < groupRows; {
-				select {
-				case next := <-parts:
-					group, rows = append(group, next), append(rows, next.rows...)
-				default:
-					more = false
-				}
-			}
-			err := in.take(ctx, rows)
-			for _, p := range group {
-				p.done <- err
-			}
+			group, rows = append(group, first), append(rows, first.rows...)
 		case <-ctx.Done():
 			return
+		}
+		enough := time.NewTimer(linger)
+		for wait := true; wait && len(rows) < groupRows; {
+			select {
+			case next := <-parts:
+				group, rows = append(group, next), append(rows, next.rows...)
+				continue
+			default:
+			}
+			if wait = len(group) < like; !wait {
+				break
+			}
+			select {
+			case next := <-parts:
+				group, rows = append(group, next), append(rows, next.rows...)
+			case <-enough.C:
+				wait = false
+			}
+		}
+		enough.Stop()
+		err := in.take(ctx, rows)
+		for _, p := range group {
+			p.done <- err
 		}
 	}
 }

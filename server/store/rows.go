@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -23,32 +24,50 @@ import (
 // rows, a parameter for each value, and 40 times as many allocations.) On
 // SQLite, where a statement is a function call, each row runs a prepared one.
 type Table struct {
-	columns                int
-	insert, update         string // PostgreSQL
-	insertEach, updateEach string // SQLite
+	name    string
+	columns []column
+	lock    string // taken before an insert
+	guard   string // column that must be what the last value of each row says
+
+	texts map[statementKind]string
 }
+
+type statementKind struct{ update, postgres bool }
+
+type column struct{ name, kind string }
 
 // NewTable describes the columns to write, each as "name type" with
 // PostgreSQL's type. Updates find their rows by the first.
 func NewTable(name string, columns ...string) Table {
-	var names, arrays, sets, setEach []string
-	for i, column := range columns {
-		column, kind, _ := strings.Cut(column, " ")
-		names = append(names, column)
-		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, kind))
-		if i > 0 {
-			sets, setEach = append(sets, column+" = new."+column), append(setEach, fmt.Sprintf("%s = ?%d", column, i+1))
-		}
+	t := Table{name: name}
+	for _, c := range columns {
+		name, kind, _ := strings.Cut(c, " ")
+		t.columns = append(t.columns, column{name, kind})
 	}
-	list, from := strings.Join(names, ", "), strings.Join(arrays, ", ")
-	return Table{
-		columns: len(columns),
-		insert:  fmt.Sprintf("INSERT INTO %s (%s) SELECT * FROM unnest(%s)", name, list, from),
-		update: fmt.Sprintf("UPDATE %s SET %s FROM unnest(%s) AS new(%s) WHERE %s.%s = new.%s",
-			name, strings.Join(sets, ", "), from, list, name, names[0], names[0]),
-		insertEach: fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", name, list, strings.Repeat(", ?", len(columns)-1)),
-		updateEach: fmt.Sprintf("UPDATE %s SET %s WHERE %s = ?1", name, strings.Join(setEach, ", "), names[0]),
+	return t.spelt()
+}
+
+// spelt has the statements of a table written once.
+func (t Table) spelt() Table {
+	t.texts = map[statementKind]string{}
+	for _, postgres := range []bool{false, true} {
+		t.texts[statementKind{false, postgres}], t.texts[statementKind{true, postgres}] = t.insert(postgres), t.update(postgres)
 	}
+	return t
+}
+
+// Locked has PostgreSQL take an advisory lock until the commit, before the
+// defaults of the columns that are not written, such as ids, are made.
+func (t Table) Locked(lock int64) Table {
+	t.lock = fmt.Sprintf("WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(%d)) ", lock)
+	return t.spelt()
+}
+
+// Guarded has updates find rows as they were read: each has one value more, which
+// the column must be. If a row has changed since, Update fails.
+func (t Table) Guarded(column string) Table {
+	t.guard = column
+	return t.spelt()
 }
 
 // Rows are values to write, row after row.
@@ -66,33 +85,103 @@ func (r *Rows) Add(values ...any) {
 
 // Insert adds rows to a table.
 func (tx *Tx) Insert(ctx context.Context, into Table, rows Rows) error {
-	return tx.writeRows(ctx, into, rows, into.insert, into.insertEach)
+	_, err := tx.writeRows(ctx, len(into.columns), rows, into.texts[statementKind{false, tx.Postgres()}])
+	return err
 }
 
 // Update changes the rows of a table that have the ids in the first column.
 func (tx *Tx) Update(ctx context.Context, of Table, rows Rows) error {
-	return tx.writeRows(ctx, of, rows, of.update, of.updateEach)
+	values := len(of.columns)
+	if of.guard != "" {
+		values++
+	}
+	changed, err := tx.writeRows(ctx, values, rows, of.texts[statementKind{true, tx.Postgres()}])
+	if err == nil && of.guard != "" && changed != int64(rows.n) {
+		return errChanged
+	}
+	return err
 }
 
-func (tx *Tx) writeRows(ctx context.Context, table Table, rows Rows, all, each string) error {
+// errChanged: a row is not what it was when it was read.
+var errChanged = errors.New("a row was changed by another transaction")
+
+func (tx *Tx) writeRows(ctx context.Context, values int, rows Rows, text string) (changed int64, err error) {
 	if rows.n == 0 {
-		return nil
+		return 0, nil
 	}
 	if tx.Postgres() {
-		_, err := tx.ExecContext(ctx, all, rows.arrays(table.columns)...)
-		return err
+		result, err := tx.ExecContext(ctx, text, rows.arrays(values)...)
+		if err != nil {
+			return 0, err
+		}
+		return result.RowsAffected()
 	}
-	statement, err := tx.PrepareContext(ctx, each)
+	statement, err := tx.PrepareContext(ctx, text)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer statement.Close()
-	for values := rows.values; len(values) > 0; values = values[table.columns:] {
-		if _, err := statement.ExecContext(ctx, values[:table.columns]...); err != nil {
-			return err
+	for rest := rows.values; len(rest) > 0; rest = rest[values:] {
+		result, err := statement.ExecContext(ctx, rest[:values]...)
+		if err != nil {
+			return 0, err
 		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		changed += n
 	}
-	return nil
+	return changed, nil
+}
+
+func (t Table) insert(postgres bool) string {
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = c.name
+	}
+	into := "INSERT INTO " + t.name + " (" + strings.Join(names, ", ") + ") "
+	switch {
+	case !postgres:
+		return into + "VALUES (?" + strings.Repeat(", ?", len(names)-1) + ")"
+	case t.lock != "": // ids are made for what comes out of the join with the lock
+		return t.lock + into + "SELECT new.* FROM locked, " + t.unnest()
+	}
+	return into + "SELECT * FROM " + t.unnest()
+}
+
+func (t Table) update(postgres bool) string {
+	value := func(i int) string { return "?" + strconv.Itoa(i+1) }
+	if postgres {
+		value = func(i int) string { return "new.c" + strconv.Itoa(i) }
+	}
+	var set []string
+	for i, c := range t.columns[1:] {
+		set = append(set, c.name+" = "+value(i+1))
+	}
+	text := "UPDATE " + t.name + " SET " + strings.Join(set, ", ")
+	if postgres {
+		text += " FROM " + t.unnest()
+	}
+	text += " WHERE " + t.name + "." + t.columns[0].name + " = " + value(0)
+	if t.guard != "" {
+		text += " AND " + t.name + "." + t.guard + " = " + value(len(t.columns))
+	}
+	return text
+}
+
+// unnest makes the arrays a table new with the columns c0, c1, ….
+func (t Table) unnest() string {
+	var arrays, names []string
+	columns := t.columns
+	if t.guard != "" {
+		columns = append(columns[:len(columns):len(columns)], column{t.guard, "bigint"})
+	}
+	for i, c := range columns {
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, c.kind))
+		names = append(names, "c"+strconv.Itoa(i))
+	}
+	return "unnest(" + strings.Join(arrays, ", ") + ") AS new(" + strings.Join(names, ", ") + ")"
 }
 
 // arrays are the columns as PostgreSQL reads arrays.
