@@ -129,10 +129,10 @@ var cost = map[string][2]int{
 	"history":  {8, 8},
 	"nodes":    {4, 4}, // and one for each kind
 	"events":   {3, 3}, // what they are about was loaded once for all viewers
-	"accept":   {12, 13},
-	"send":     {15, 17},
+	"accept":   {12, 12},
+	"send":     {15, 16},
 	"read":     {4, 4},
-	"complete": {6, 7},
+	"complete": {6, 6},
 }
 
 // past is a cursor after everything that has happened so far, of which the last
