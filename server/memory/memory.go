@@ -1,7 +1,8 @@
 // Package memory owns how much memory the process takes before it collects its
 // garbage: of the whole program, so only main sets it. Invariant: what is taken
 // beyond what Go takes by itself is bounded by a number that does not grow with
-// the load, and a container's memory is a limit that collection works to keep.
+// the load, and given back when the load is over; and a container's memory is a
+// limit that collection works to keep.
 package memory
 
 import (
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -40,6 +42,37 @@ func Tune(log *slog.Logger) {
 		room = min(room, total/ofContainer)
 	}
 	afterEachCollection(func() { debug.SetGCPercent(percent(live(), room)) })
+	go giveBack()
+}
+
+// giveBack collects once a load is over, so that thousands of sockets that have
+// connected and wait do not hold what connecting them took.
+func giveBack() {
+	l := lull{before: number("/gc/heap/allocs:bytes")}
+	for range time.Tick(time.Second) {
+		if l.worth(number("/gc/heap/allocs:bytes")) {
+			debug.FreeOSMemory()
+		}
+	}
+}
+
+// lull finds the first quiet second after a load.
+type lull struct{ before, since uint64 }
+
+const (
+	quiet = 1 << 20 // allocated in a second is no load
+	worth = 8 << 20 // allocated since the last time is worth a collection
+)
+
+// worth says, each second, from how much was ever allocated, whether to collect.
+func (l *lull) worth(allocated uint64) bool {
+	grown := allocated - l.before
+	l.before, l.since = allocated, l.since+grown
+	if grown > quiet || l.since < worth {
+		return false
+	}
+	l.since = 0
+	return true
 }
 
 // percent lets a heap grow by the room or, if that is more, to twice its size,
@@ -49,8 +82,10 @@ func percent(live, room uint64) int {
 }
 
 // live is what the last collection found in use.
-func live() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+func live() uint64 { return number("/gc/heap/live:bytes") }
+
+func number(metric string) uint64 {
+	sample := []metrics.Sample{{Name: metric}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }

@@ -19,6 +19,21 @@ func TestASmallHeapMayGrowByTheRoomAndALargeOneDoubles(t *testing.T) {
 	}
 }
 
+func TestMemoryIsGivenBackInTheFirstQuietSecondAfterALoad(t *testing.T) {
+	l, allocated := lull{}, uint64(0)
+	for second, c := range []struct {
+		grown uint64
+		want  bool
+	}{
+		{1000, false}, {100 << 20, false}, {50 << 20, false}, {1000, true}, {1000, false}, // once
+		{4 << 20, false}, {1000, false}, {5 << 20, false}, {1000, true}, // two small loads are worth it together
+	} {
+		if allocated += c.grown; l.worth(allocated) != c.want {
+			t.Errorf("second %d: %t", second, !c.want)
+		}
+	}
+}
+
 func TestTheHeapIsLookedAtAfterEveryCollection(t *testing.T) {
 	looked := make(chan struct{}, 100)
 	afterEachCollection(func() { looked <- struct{}{} })
