@@ -2,14 +2,12 @@ package desk
 
 import (
 	"context"
-	"slices"
+	"database/sql"
 
 	"github.com/google/uuid"
 
 	"parley/ent"
 	"parley/ent/channel"
-	"parley/ent/chat"
-	"parley/ent/message"
 	"parley/ent/operator"
 	"parley/ent/schema"
 	"parley/server/eventlog"
@@ -28,8 +26,10 @@ type subject struct {
 // with what most front ends ask for beside it.
 func (d *Desk) hydrate(ctx context.Context, entries []eventlog.Entry) error {
 	var chats, messages, operators, channels []uuid.UUID
+	seen := map[uuid.UUID]bool{}
 	collect := func(list *[]uuid.UUID, id *uuid.UUID) {
-		if id != nil && !slices.Contains(*list, *id) {
+		if id != nil && !seen[*id] {
+			seen[*id] = true
 			*list = append(*list, *id)
 		}
 	}
@@ -43,13 +43,22 @@ func (d *Desk) hydrate(ctx context.Context, entries []eventlog.Entry) error {
 	}
 	client := d.store.Client()
 	chatByID, err := byID(chats, func(ids []uuid.UUID) ([]*ent.Chat, error) {
-		return client.Chat.Query().Where(chat.IDIn(ids...)).WithContact().WithChannel().WithQueue().WithOperator().All(ctx)
+		st := &statement{store: d.store}
+		rows, _, err := st.chats(ctx, st.withEdges("SELECT * FROM chats WHERE id"+st.in(list(st, ids), "uuid"), Viewer{}))
+		return rows, err
 	}, func(c *ent.Chat) uuid.UUID { return c.ID })
 	if err != nil {
 		return err
 	}
-	messageByID, err := byID(messages, func(ids []uuid.UUID) ([]*ent.Message, error) {
-		return client.Message.Query().Where(message.IDIn(ids...)).All(ctx)
+	messageByID, err := byID(messages, func(ids []uuid.UUID) (found []*ent.Message, err error) {
+		st := &statement{store: d.store}
+		text := "SELECT " + messageColumns + " FROM messages m WHERE m.id" + st.in(list(st, ids), "uuid")
+		err = st.rows(ctx, text, func(rows *sql.Rows) error {
+			m, err := scanMessage(rows)
+			found = append(found, m)
+			return err
+		})
+		return found, err
 	}, func(m *ent.Message) uuid.UUID { return m.ID })
 	if err != nil {
 		return err
