@@ -33,4 +33,3 @@ func (Event) Fields() []ent.Field {
 		field.JSON("facts", map[string]string{}).Optional().Immutable().Comment("small: from, to, who, why"),
 	}
 }
-
