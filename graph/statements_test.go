@@ -164,6 +164,10 @@ func TestAListCostsTheSameStatementsHoweverLongItIs(t *testing.T) {
 		ann := w.Add("Ann", operator.RoleOperator)
 		w.Members(w.Queue, ann)
 		start := past(w, ann)
+		go func() { // somebody follows, so that events are in memory
+			for head := w.App.Desk.Events().Head(); w.App.Desk.Events().Wait(t.Context(), head) == nil; head++ {
+			}
+		}()
 		for i := range 25 {
 			person := w.Customer(fmt.Sprint("Customer ", i))
 			first := person.Writes("one")
