@@ -150,3 +150,11 @@ func migrate(t *testing.T, s *store.Store, column int) {
 	_, err = other.DB.ExecContext(t.Context(), fmt.Sprintf("ALTER TABLE sample ADD COLUMN more%d text", column))
 	must(t, err)
 }
+
+func TestPostgreSQLCompilesNoStatements(t *testing.T) {
+	var jit string
+	must(t, storetest.Postgres(t).DB.QueryRowContext(t.Context(), "SHOW jit").Scan(&jit))
+	if jit != "off" {
+		t.Errorf("jit is %s", jit)
+	}
+}
