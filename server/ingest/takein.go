@@ -90,38 +90,44 @@ func (in *Inbox) takeIn(ctx context.Context, parts <-chan part) {
 	var group []part
 	var rows []row
 	for {
-		like := min(len(group), groupRows)
-		group, rows = group[:0], rows[:0]
+		like := len(group)
 		select {
 		case first := <-parts:
-			group, rows = append(group, first), append(rows, first.rows...)
+			group, rows = gather(parts, append(group[:0], first), append(rows[:0], first.rows...), like)
 		case <-ctx.Done():
 			return
 		}
-		enough := time.NewTimer(linger)
-		for wait := true; wait && len(rows) < groupRows; {
-			select {
-			case next := <-parts:
-				group, rows = append(group, next), append(rows, next.rows...)
-				continue
-			default:
-			}
-			if wait = len(group) < like; !wait {
-				break
-			}
-			select {
-			case next := <-parts:
-				group, rows = append(group, next), append(rows, next.rows...)
-			case <-enough.C:
-				wait = false
-			}
-		}
-		enough.Stop()
 		err := in.take(ctx, rows)
 		for _, p := range group {
 			p.done <- err
 		}
 	}
+}
+
+// gather adds to a group what is there, and what comes in a moment until it is
+// like the one before.
+func gather(parts <-chan part, group []part, rows []row, like int) ([]part, []row) {
+	var enough <-chan time.Time
+	for len(rows) < groupRows {
+		var next part
+		select {
+		case next = <-parts:
+		default:
+			if len(group) >= like {
+				return group, rows
+			}
+			if enough == nil {
+				enough = time.After(linger)
+			}
+			select {
+			case next = <-parts:
+			case <-enough:
+				return group, rows
+			}
+		}
+		group, rows = append(group, next), append(rows, next.rows...)
+	}
+	return group, rows
 }
 
 // take applies events and keeps what they said, in one transaction. If they
