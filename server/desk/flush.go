@@ -49,12 +49,7 @@ func (in *intake) readPeople(ctx context.Context, channels []uuid.UUID, people [
 // readKnown finds which of the messages are stored already.
 func (in *intake) readKnown(ctx context.Context, channels []uuid.UUID, externalIDs []string) error {
 	st := &statement{store: in.Tx}
-	ids := st.words(externalIDs)
-	text := "SELECT m.channel_id, m.external_id FROM messages m WHERE m.channel_id" + st.in(list(st, channels), "uuid") +
-		" AND m.external_id" + st.in(ids, "text")
-	if in.Postgres() {
-		text += " AND " + hashedIn(ids)
-	}
+	text := "SELECT m.channel_id, m.external_id FROM messages m WHERE " + st.provided(channels, externalIDs)
 	return st.rows(ctx, text, func(rows *sql.Rows) error {
 		var key person
 		err := rows.Scan(&key.channel, &key.id)

@@ -21,7 +21,6 @@ import (
 	"parley/ent/queuemember"
 	"parley/server/globalid"
 	"parley/server/paging"
-	"parley/server/store"
 )
 
 // ChatFilter narrows a list of chats; what is empty does not.
@@ -288,16 +287,20 @@ func (d *Desk) RepliedTo(ctx context.Context, answers []*ent.Message) (map[*ent.
 		asked[m.ReplyTo], channels[m.ChannelID] = true, true
 	}
 	stored := map[place]*ent.Message{}
-	client, ids := d.store.Client(), keys(asked)
-	theirs, err := client.Message.Query().Where(store.In(message.FieldChannelID, keys(channels)), ExternalIDs(ids)).All(ctx)
+	st := &statement{store: d.store}
+	theirs := "SELECT " + messageColumns + " FROM messages m WHERE " + st.provided(keys(channels), keys(asked))
+	err := st.rows(ctx, theirs, func(rows *sql.Rows) error {
+		m, err := scanMessage(rows)
+		if err == nil {
+			stored[place{m.ChatID, *m.ExternalID}] = m
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range theirs {
-		stored[place{m.ChatID, *m.ExternalID}] = m
-	}
-	ours, err := client.Delivery.Query().
-		Where(store.In(delivery.FieldChannelID, keys(channels)), store.In(delivery.FieldExternalID, ids)).WithMessage().All(ctx)
+	ours, err := d.store.Client().Delivery.Query().
+		Where(delivery.ChannelIDIn(keys(channels)...), delivery.ExternalIDIn(keys(asked)...)).WithMessage().All(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -11,11 +11,7 @@ import (
 	"strings"
 	"time"
 
-	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
-	"github.com/lib/pq"
-
-	"entgo.io/ent/dialect"
 )
 
 // Table is how rows of a table are written, any number of them by one
@@ -249,23 +245,4 @@ func JSON(value any) any {
 		panic(err) // strings, ids and lists of them
 	}
 	return string(text)
-}
-
-// In holds for rows whose column has one of the values. However many there are,
-// they are one parameter, so that the statement has one text and one plan.
-func In[T any](column string, values []T) func(*entsql.Selector) {
-	texts := make([]string, len(values))
-	for i, value := range values {
-		texts[i] = fmt.Sprint(value)
-	}
-	return func(s *entsql.Selector) {
-		s.Where(entsql.P(func(b *entsql.Builder) {
-			b.Ident(s.C(column))
-			if s.Dialect() == dialect.Postgres {
-				b.WriteString(" = ANY (").Arg(pq.StringArray(texts)).WriteString(")")
-				return
-			}
-			b.WriteString(" IN (SELECT value FROM json_each(").Arg(JSON(texts)).WriteString("))")
-		}))
-	}
 }
