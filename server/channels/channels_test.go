@@ -37,7 +37,6 @@ const (
 	appID       = "1517776481860111"
 	appSecret   = "s3cr3t-0f-the-app"
 	verifyToken = "a verify token"
-	patience    = 30 * time.Second
 )
 
 // world is everything between Facebook, which is simulated, and one database.
@@ -119,11 +118,7 @@ func (w *world) connect(token string) *ent.Channel {
 
 func (w *world) await(what string, holds func() bool) {
 	w.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			w.Fatalf("never: %s\n%s", what, w.logged)
-		}
-	}
+	storetest.Until(w, what, holds, w.logged.String)
 }
 
 // safeBuffer is a log that a test reads while it is written.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"parley/server/app/apptest"
+	"parley/server/store/storetest"
 )
 
 // thin is a client of graphql-transport-ws of almost no weight, so that what is
@@ -111,7 +112,7 @@ func BenchmarkIdleSubscription(b *testing.B) {
 		for _, c := range all {
 			_ = c.Close()
 		}
-		apptest.Until(b, "all are gone", func() bool { return connections(w) == 0 })
+		storetest.Until(b, "all are gone", func() bool { return connections(w) == 0 })
 	}
 }
 

@@ -34,7 +34,6 @@ const (
 	appID       = "1517776481860111"
 	appSecret   = "an app secret"
 	verifyToken = "a verify token"
-	patience    = 30 * time.Second
 )
 
 // world is one database, the simulated Facebook with one page, and one clock
@@ -214,11 +213,7 @@ func (w *world) drained() {
 // await asks until the answer is yes.
 func (w *world) await(what string, holds func() bool) {
 	w.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			w.Fatalf("never: %s; events %v", what, w.events())
-		}
-	}
+	storetest.Until(w, what, holds, func() string { return fmt.Sprint("events ", w.events()) })
 }
 
 // texts gives the texts of a person's messages in the order readers see.

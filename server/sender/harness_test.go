@@ -46,7 +46,6 @@ const (
 	verifyToken = "a verify token"
 	key         = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 	otherKey    = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg="
-	patience    = 30 * time.Second
 )
 
 // world is one database, the simulated Facebook, an operator, and the chat that
@@ -224,11 +223,7 @@ func (w *world) must(err error) {
 // await asks until the answer is yes.
 func (w *world) await(what string, holds func() bool) {
 	w.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			w.Fatalf("never: %s; deliveries %s; sent %q", what, w.deliveries(), w.sent())
-		}
-	}
+	storetest.Until(w, what, holds, func() string { return fmt.Sprintf("deliveries %s; sent %q", w.deliveries(), w.sent()) })
 }
 
 // awaitLater lets time go by until the answer is yes.

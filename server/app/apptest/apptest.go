@@ -231,21 +231,7 @@ func (w *World) Hears(from *messengertest.Person, text string) (chat string) {
 // Until waits for a fact, and looks for it again and again.
 func (w *World) Until(fact string, holds func() bool) {
 	w.t.Helper()
-	Until(w.t, fact, holds)
-}
-
-// Until waits for a fact that nothing can be asked to tell of.
-func Until(t testing.TB, fact string, holds func() bool) {
-	t.Helper()
-	deadline, tick := time.After(time.Minute), time.NewTicker(5*time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("it never came true that %s", fact)
-		}
-	}
+	storetest.Until(w.t, fact, holds)
 }
 
 // Sign is the signature of a webhook's body.
