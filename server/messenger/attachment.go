@@ -47,6 +47,9 @@ func (w wireMessage) message(echo bool) *Message {
 // attachments gives each sticker once. It comes as an image with a sticker_id in its payload or beside it (before
 // June 2026), as an image and a sticker both (until 30 Aug 2026), or as a sticker alone (since; webhook reference, Oct 2026).
 func (w wireMessage) attachments() []Attachment {
+	if len(w.Attachments) == 0 {
+		return nil
+	}
 	var all []Attachment
 	stickers := map[string]bool{}
 	for _, wa := range w.Attachments {

@@ -201,8 +201,14 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, item := range Split(body) {
-			e, _ := Decode(item.Body)
+			e, _ := Decode(item.Body())
 			checkStrings(t, reflect.ValueOf(e))
+			if said, isPlain := plainText(item.element); isPlain && item.entry != nil {
+				var w wireItem
+				if err := tolerate(json.Unmarshal(item.element, &w)); err != nil || !reflect.DeepEqual(w, wireItem{wireSaid: said}) {
+					t.Fatalf("%s is read as %+v, by encoding/json as %+v, %v", item.element, said, w, err)
+				}
+			}
 		}
 	})
 }

@@ -35,10 +35,20 @@ type Item struct {
 	// plug-in and has no page-scoped id; "" for events of the page itself.
 	Person  string
 	Kind    string
-	Standby bool   // another app has the thread, we only look on
-	Body    []byte // the post with everything but this element cut away, the element's own bytes unchanged
+	Standby bool // another app has the thread, we only look on
 
-	element, entryTime []byte // what Decode reads, within the post; nil where there is nothing to decode
+	whole   []byte // a post of its own; nil if it is an element of:
+	entry   *entry
+	array   []byte // its name, with its quotes
+	element []byte
+}
+
+// Body is the post with everything but this element cut away, the element's own bytes unchanged.
+func (item Item) Body() []byte {
+	if item.entry == nil {
+		return item.whole
+	}
+	return wrap(item.entry.head, item.array, ":[", item.element, "]}]}")
 }
 
 // Split cuts a webhook post into its items. It runs inside the webhook request and therefore decodes next to nothing.
@@ -53,7 +63,7 @@ type emitter func(Item)
 
 func split(body []byte, emit emitter) {
 	if !json.Valid(body) || !isObject(body) {
-		emit(Item{Kind: KindMalformed, Body: body})
+		emit(Item{Kind: KindMalformed, whole: body})
 		return
 	}
 	p, none := readPost(body), true
@@ -68,7 +78,7 @@ func split(body []byte, emit emitter) {
 		}
 	}
 	if none {
-		emit(Item{Object: p.object, Kind: KindUnknown, Body: body})
+		emit(Item{Object: p.object, Kind: KindUnknown, whole: body})
 	}
 }
 
@@ -95,7 +105,7 @@ func readPost(body []byte) post {
 }
 
 func (p post) item(kind, before string, value []byte, after string) Item {
-	return Item{Object: p.object, Kind: kind, Body: wrap(p.head, []byte(`"entry"`), before, value, after)}
+	return Item{Object: p.object, Kind: kind, whole: wrap(p.head, []byte(`"entry"`), before, value, after)}
 }
 
 // splitEntry emits the items of one entry. Entries of other objects than pages (permissions, …) stay whole: their id
@@ -125,8 +135,8 @@ type entry struct {
 
 type array struct{ name, value []byte }
 
-func readEntry(p post, raw []byte) entry {
-	e := entry{object: p.object, head: append(p.head[:len(p.head):len(p.head)], `"entry":[{`...)}
+func readEntry(p post, raw []byte) *entry {
+	e := &entry{object: p.object, head: append(p.head[:len(p.head):len(p.head)], `"entry":[{`...)}
 	for name, value := range fields(raw) {
 		switch string(name) {
 		case `"messaging"`, `"standby"`, `"changes"`:
@@ -145,15 +155,15 @@ func readEntry(p post, raw []byte) entry {
 }
 
 // emit reports whether the entry had any item.
-func (e entry) emit(emit emitter) (any bool) {
+func (e *entry) emit(emit emitter) (any bool) {
 	for _, a := range e.arrays {
 		if !isArray(a.value) {
 			body := wrap(e.head, a.name, ":", a.value, "}]}")
-			emit(Item{Object: e.object, Page: e.page, Kind: KindMalformed, Body: body})
+			emit(Item{Object: e.object, Page: e.page, Kind: KindMalformed, whole: body})
 			any = true
 		}
 		for raw := range elements(a.value) {
-			item := Item{Object: e.object, Page: e.page, Body: wrap(e.head, a.name, ":[", raw, "]}]}"), element: raw, entryTime: e.time}
+			item := Item{Object: e.object, Page: e.page, entry: e, array: a.name, element: raw}
 			item.describe(raw, string(a.name))
 			emit(item)
 			any = true

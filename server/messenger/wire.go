@@ -16,10 +16,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 
 // The wire types are the items of the webhook reference (Oct 2026) and older shapes that are still seen.
 type wireItem struct {
-	Sender         wireParty         `json:"sender"`
-	Recipient      wireParty         `json:"recipient"`
-	Timestamp      text              `json:"timestamp"`
-	Message        wireMessage       `json:"message"`
+	wireSaid
 	Delivery       wireDelivery      `json:"delivery"`
 	Read           wireDelivery      `json:"read"`
 	Reaction       wireReaction      `json:"reaction"`
@@ -34,6 +31,14 @@ type wireItem struct {
 	Take           wireControl       `json:"take_thread_control"`
 	Request        wireControl       `json:"request_thread_control"`
 	Roles          map[string][]text `json:"app_roles"`
+}
+
+// wireSaid is what most items have, and texts alone.
+type wireSaid struct {
+	Sender    wireParty   `json:"sender"`
+	Recipient wireParty   `json:"recipient"`
+	Timestamp text        `json:"timestamp"`
+	Message   wireMessage `json:"message"`
 }
 
 type wireParty struct {
@@ -125,11 +130,9 @@ type wireControl struct {
 	Metadata  text `json:"metadata"`
 }
 
-// fill gives the event the content of its kind.
-func (w wireItem) fill(e *Event) {
+// fill gives the event the content of its kind, if that is no message.
+func (w *wireItem) fill(e *Event) {
 	switch e.Kind {
-	case KindMessage, KindEcho:
-		e.Message = w.Message.message(e.Kind == KindEcho)
 	case KindDelivery:
 		e.Delivery = &Delivery{MIDs: plain(w.Delivery.MIDs), Watermark: moment(string(w.Delivery.Watermark))}
 	case KindRead:
@@ -150,7 +153,7 @@ func (w wireItem) fill(e *Event) {
 	}
 }
 
-func (w wireItem) fillRare(e *Event) {
+func (w *wireItem) fillRare(e *Event) {
 	switch e.Kind {
 	case KindOptin:
 		e.Optin = w.Optin.optin()

@@ -127,9 +127,9 @@ func (r *receiver) events() []messenger.Event {
 	var all []messenger.Event
 	for _, body := range r.posts() {
 		for _, item := range messenger.Split([]byte(body)) {
-			e, err := messenger.Decode(item.Body)
+			e, err := messenger.Decode(item.Body())
 			if err != nil {
-				r.t.Errorf("%s: %v", item.Body, err)
+				r.t.Errorf("%s: %v", item.Body(), err)
 			}
 			all = append(all, e)
 		}
