@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,8 +18,10 @@ import (
 // Table is how rows of a table are written, any number of them by one
 // statement. On PostgreSQL each column is one array parameter, so that the
 // statement has one text and one plan. (ent writes a text for each number of
-// rows, a parameter for each value, and 40 times as many allocations.) On
-// SQLite, where a statement is a function call, each row runs a prepared one.
+// rows, a parameter for each value, and 40 times as many allocations.) A value
+// that all rows share, as most columns have, is sent once, beside an array that
+// is empty. On SQLite, where a statement is a function call, each row runs a
+// prepared one.
 type Table struct {
 	name    string
 	columns []column
@@ -71,6 +74,9 @@ type Rows struct {
 	values []any
 	n      int
 }
+
+// Grow makes room for rows of as many values.
+func (r *Rows) Grow(rows, values int) { r.values = slices.Grow(r.values, rows*values) }
 
 // Add adds a row, in the order of the table's columns. What is JSON is given as
 // the result of JSON.
@@ -141,15 +147,16 @@ func (t Table) insert(postgres bool) string {
 	case !postgres:
 		return into + "VALUES (?" + strings.Repeat(", ?", len(names)-1) + ")"
 	case t.lock != "": // ids are made for what comes out of the join with the lock
-		return t.lock + into + "SELECT new.* FROM locked, " + t.unnest()
+		return t.lock + into + "SELECT " + strings.Join(t.values(), ", ") + " FROM locked, " + t.unnest()
 	}
-	return into + "SELECT * FROM " + t.unnest()
+	return into + "SELECT " + strings.Join(t.values(), ", ") + " FROM " + t.unnest()
 }
 
 func (t Table) update(postgres bool) string {
 	value := func(i int) string { return "?" + strconv.Itoa(i+1) }
 	if postgres {
-		value = func(i int) string { return "new.c" + strconv.Itoa(i) }
+		values := t.values()
+		value = func(i int) string { return values[i] }
 	}
 	var set []string
 	for i, c := range t.columns[1:] {
@@ -166,33 +173,72 @@ func (t Table) update(postgres bool) string {
 	return text
 }
 
-// unnest makes the arrays a table new with the columns c0, c1, ….
+// given are the columns that rows have values for.
+func (t Table) given() []column {
+	if t.guard == "" {
+		return t.columns
+	}
+	return append(t.columns[:len(t.columns):len(t.columns)], column{t.guard, "bigint"})
+}
+
+// unnest makes the arrays a table new with the columns c0, c1, …. What is missing
+// at the end of an array is NULL.
 func (t Table) unnest() string {
 	var arrays, names []string
-	columns := t.columns
-	if t.guard != "" {
-		columns = append(columns[:len(columns):len(columns)], column{t.guard, "bigint"})
-	}
-	for i, c := range columns {
+	for i, c := range t.given() {
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, c.kind))
 		names = append(names, "c"+strconv.Itoa(i))
 	}
 	return "unnest(" + strings.Join(arrays, ", ") + ") AS new(" + strings.Join(names, ", ") + ")"
 }
 
-// arrays are the columns as PostgreSQL reads arrays.
+// values are those of a row: of its own, else what all rows share.
+func (t Table) values() []string {
+	values := []string{"new.c0"}
+	given := t.given()
+	for i, c := range given[1:] {
+		values = append(values, fmt.Sprintf("COALESCE(new.c%d, ($%d::%s[])[1])", i+1, len(given)+i+1, c.kind))
+	}
+	return values
+}
+
+// arrays are the columns as PostgreSQL reads arrays, then for each but the first
+// the value that all rows share: an array of one, or an empty one.
 func (r *Rows) arrays(columns int) []any {
-	arrays := make([]any, columns)
+	arrays := make([]any, 2*columns-1)
 	var array []byte
-	for column := range arrays {
+	for column := range columns {
+		values := r.values[column:]
+		if column > 0 && shared(values, columns) {
+			arrays[column] = "{}"
+			array = append(appendElement(append(array[:0], '{'), values[0]), '}')
+			arrays[columns+column-1] = string(array)
+			continue
+		}
 		array = append(array[:0], '{')
-		for i := column; i < len(r.values); i += columns {
-			array = append(appendElement(array, r.values[i]), ',')
+		for i := 0; i < len(values); i += columns {
+			array = append(appendElement(array, values[i]), ',')
 		}
 		array[len(array)-1] = '}'
 		arrays[column] = string(array)
+		if column > 0 {
+			arrays[columns+column-1] = "{}"
+		}
 	}
 	return arrays
+}
+
+// shared says that every so many values are the same, as far as a glance tells.
+func shared(values []any, step int) bool {
+	if _, ok := values[0].([]byte); ok {
+		return false
+	}
+	for i := step; i < len(values); i += step {
+		if values[i] != values[0] {
+			return false
+		}
+	}
+	return true
 }
 
 func appendElement(array []byte, value any) []byte {
@@ -204,7 +250,7 @@ func appendElement(array []byte, value any) []byte {
 	case []byte:
 		return append(hex.AppendEncode(append(array, `"\\x`...), v), '"')
 	case uuid.UUID:
-		return append(array, v.String()...)
+		return hex.AppendEncode(array, v[:])
 	case time.Time:
 		return append(v.UTC().AppendFormat(append(array, '"'), "2006-01-02T15:04:05.999999Z"), '"')
 	case int64:

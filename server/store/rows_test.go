@@ -151,10 +151,13 @@ func migrate(t *testing.T, s *store.Store, column int) {
 	must(t, err)
 }
 
-func TestPostgreSQLCompilesNoStatements(t *testing.T) {
-	var jit string
-	must(t, storetest.Postgres(t).DB.QueryRowContext(t.Context(), "SHOW jit").Scan(&jit))
-	if jit != "off" {
-		t.Errorf("jit is %s", jit)
+func TestPostgreSQLRunsStatementsWithoutCompilingThemAndWithoutHelpers(t *testing.T) {
+	s := storetest.Postgres(t)
+	for setting, want := range map[string]string{"jit": "off", "max_parallel_workers_per_gather": "0"} {
+		var got string
+		must(t, s.DB.QueryRowContext(t.Context(), "SHOW "+setting).Scan(&got))
+		if got != want {
+			t.Errorf("%s is %s", setting, got)
+		}
 	}
 }
