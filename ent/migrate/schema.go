@@ -129,16 +129,6 @@ var (
 				},
 			},
 			{
-				Name:    "chat_last_message_at_id",
-				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[5], ChatsColumns[0]},
-			},
-			{
-				Name:    "chat_queue_id_status_last_message_at",
-				Unique:  false,
-				Columns: []*schema.Column{ChatsColumns[18], ChatsColumns[2], ChatsColumns[5]},
-			},
-			{
 				Name:    "chat_in_progress",
 				Unique:  false,
 				Columns: []*schema.Column{ChatsColumns[19]},

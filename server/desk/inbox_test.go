@@ -40,19 +40,31 @@ func TestAnInboxHasExactlyTheVisibleChatsInOrder(t *testing.T) {
 					f.Queues = append(f.Queues, globalid.Of("queue", q))
 				}
 			}
+			if rapid.Bool().Draw(t, "by channel") { // which is not by hand
+				f.Channels = []globalid.ID{globalid.Of("channel", b.channel.ID)}
+			}
 			want := must(b.client().Chat.Query().Where(v.visible(), f.where()).
 				Order(ent.Desc(chat.FieldLastMessageAt, chat.FieldID)).IDs(ctx))
 			var got []uuid.UUID
 			size := rapid.IntRange(1, 7).Draw(t, "page")
-			for args := (paging.Args{First: &size}); ; {
+			backward := rapid.Bool().Draw(t, "backward")
+			for args, more := (paging.Args{}), true; more; {
+				if args.First = &size; backward {
+					args.First, args.Last = nil, &size
+				}
 				page := must(b.desk.Chats(ctx, v, args, f))
+				var ids []uuid.UUID
 				for _, c := range page.Nodes {
-					got = append(got, c.ID)
+					ids = append(ids, c.ID)
 				}
-				if !page.HasNext {
-					break
+				switch {
+				case len(ids) == 0:
+					more = false
+				case backward:
+					got, more, args.Before = append(ids, got...), page.HasPrevious, &page.Cursors[0]
+				default:
+					got, more, args.After = append(got, ids...), page.HasNext, &page.Cursors[len(ids)-1]
 				}
-				args.After = &page.Cursors[len(page.Cursors)-1]
 			}
 			if !slices.Equal(got, want) {
 				t.Fatalf("%d chats, not %d:\n%v\n%v", len(got), len(want), got, want)

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -44,6 +45,9 @@ func explain(t *testing.T, s *store.Store, text string, args []any) plan {
 	must(conn.ExecContext(ctx, "SET plan_cache_mode = force_generic_plan"))
 	values := make([]string, len(args))
 	for i, arg := range args {
+		if v, ok := arg.(driver.Valuer); ok {
+			arg = must(v.Value())
+		}
 		values[i] = fmt.Sprintf("'%v'", arg)
 	}
 	must(conn.ExecContext(ctx, "PREPARE hot AS "+text))
@@ -78,12 +82,12 @@ func TestHotReadsUseTheirIndexes(t *testing.T) {
 	slice := must(paging.Args{}.Check(paging.ByTime))
 	inboxOf := func(v Viewer, f ChatFilter) func() (string, []any) {
 		return func() (string, []any) {
-			in := &inbox{statement{store: s}, v, f, slice}
+			in := &inbox{statement{store: s}, v, f, slice.ByMinute(lastMinute)}
 			text := in.sql()
 			return text, in.args
 		}
 	}
-	const lanes, byTime = "chat_queue_id_status_last_message_at", "chat_last_message_at_id"
+	const lanes, byTime = "chat_lanes", "chat_last_minute"
 	for name, c := range map[string]struct {
 		statement func() (string, []any)
 		indexes   []string
@@ -100,12 +104,22 @@ func TestHotReadsUseTheirIndexes(t *testing.T) {
 			text := st.messages([]uuid.UUID{filled.Row(1), filled.Row(2)}, slice)
 			return text, st.args
 		}, []string{"message_chat_id_sent_at_id"}},
+		"who writes": {func() (string, []any) {
+			st := &statement{store: s}
+			text := "SELECT i.*" + st.people([]person{{filled.Row(1), "person-1"}, {filled.Row(2), "person-2"}})
+			return text, st.args
+		}, []string{"identity_channel_id_external_id"}},
+		"what is stored already": {func() (string, []any) {
+			st := &statement{store: s}
+			text := "SELECT m.id" + st.provided([]uuid.UUID{filled.Row(1)}, []string{"m_1", "m_2"})
+			return text, st.args
+		}, []string{"message_external"}},
 	} {
 		text, args := c.statement()
 		var used []string
 		explain(t, s, text, args).each(func(p plan) {
 			used = append(used, p.Index)
-			if p.Node == "Seq Scan" && slices.Contains([]string{"chats", "messages", "segments", "contacts"}, p.Table) {
+			if p.Node == "Seq Scan" && slices.Contains([]string{"chats", "messages", "segments", "contacts", "identities"}, p.Table) {
 				t.Errorf("%s: reads all %s", name, p.Table)
 			}
 			if p.Node == "Sort" && p.Rows > 10_000 {

@@ -38,12 +38,16 @@ type ChatPage struct {
 	Unread map[uuid.UUID]int
 }
 
+// lastMinute is the column of chats that lists go by; the database makes it.
+const lastMinute = "last_minute"
+
 // Chats lists what the viewer may see, newest message first.
 func (d *Desk) Chats(ctx context.Context, v Viewer, p paging.Args, f ChatFilter) (ChatPage, error) {
 	s, err := p.Check(paging.ByTime)
 	if err != nil || !v.seesChats() {
 		return ChatPage{}, err
 	}
+	s = s.ByMinute(lastMinute)
 	var rows []*ent.Chat
 	var unread map[uuid.UUID]int
 	if f.isInbox() {
@@ -288,7 +292,7 @@ func (d *Desk) RepliedTo(ctx context.Context, answers []*ent.Message) (map[*ent.
 	}
 	stored := map[place]*ent.Message{}
 	st := &statement{store: d.store}
-	theirs := "SELECT " + messageColumns + " FROM messages m WHERE " + st.provided(keys(channels), keys(asked))
+	theirs := "SELECT " + messageColumns + st.provided(keys(channels), keys(asked))
 	err := st.rows(ctx, theirs, func(rows *sql.Rows) error {
 		m, err := scanMessage(rows)
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -62,7 +63,8 @@ func (b *bench) randomChats(queues []uuid.UUID, people []Viewer) (chats []*ent.C
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range 40 {
 		c := b.wait("p" + string(rune('a'+i)))
-		update := c.Update().ClearQueueID()
+		// In a few minutes, some at the same time.
+		update := c.Update().ClearQueueID().SetLastMessageAt(noon.Add(time.Duration(random.IntN(20)) * 10_000_001 * time.Microsecond))
 		if n := random.IntN(len(queues) + 1); n < len(queues) {
 			update.SetQueueID(queues[n])
 		}

@@ -56,6 +56,7 @@ type Slice struct {
 	limit         int
 	backward      bool
 	after, before *Place
+	minute        string
 }
 
 // Check refuses what cannot be answered for a list that is sorted so.
@@ -80,6 +81,17 @@ func (a Args) Check(by Sort) (Slice, error) {
 	return s, err
 }
 
+// ByMinute is the slice of a list by time that an index has by the minute, in a
+// column of its own: so it need not change with every change of the time. A
+// minute is sorted when it is read.
+func (s Slice) ByMinute(column string) Slice {
+	s.minute = column
+	return s
+}
+
+// minuteOf is the value of that column at a place.
+func minuteOf(p *Place) time.Time { return p.By.(time.Time).Truncate(time.Minute) }
+
 // Backward says that the rows come with the end of the list first.
 func (s Slice) Backward() bool { return s.backward }
 
@@ -89,13 +101,20 @@ func (s Slice) Where(column string, descending bool) func(*entsql.Selector) {
 	return func(q *entsql.Selector) {
 		columns := []string{q.C(column), q.C("id")}
 		further, nearer := entsql.CompositeGT, entsql.CompositeLT
+		notNearer, notFurther := entsql.GTE, entsql.LTE
 		if descending {
-			further, nearer = nearer, further
+			further, nearer, notNearer, notFurther = nearer, further, notFurther, notNearer
 		}
 		if s.after != nil {
+			if s.minute != "" {
+				q.Where(notNearer(q.C(s.minute), minuteOf(s.after)))
+			}
 			q.Where(further(columns, s.after.By, s.after.ID))
 		}
 		if s.before != nil {
+			if s.minute != "" {
+				q.Where(notFurther(q.C(s.minute), minuteOf(s.before)))
+			}
 			q.Where(nearer(columns, s.before.By, s.before.ID))
 		}
 		s.order(q, columns, descending)
@@ -132,9 +151,15 @@ func (s Slice) SQL(column string, descending bool, arg func(any) string) string 
 	}
 	text := ""
 	if s.after != nil {
+		if s.minute != "" {
+			text += " AND " + s.minute + " " + further + "= " + arg(minuteOf(s.after))
+		}
 		text += " AND (" + column + ", id) " + further + " (" + arg(s.after.By) + ", " + arg(s.after.ID) + ")"
 	}
 	if s.before != nil {
+		if s.minute != "" {
+			text += " AND " + s.minute + " " + nearer + "= " + arg(minuteOf(s.before))
+		}
 		text += " AND (" + column + ", id) " + nearer + " (" + arg(s.before.By) + ", " + arg(s.before.ID) + ")"
 	}
 	return text + s.OrderSQL("", column, descending) + s.LimitSQL()
@@ -146,13 +171,20 @@ func (s Slice) OrderSQL(prefix, column string, descending bool) string {
 	if descending != s.backward {
 		direction = " DESC"
 	}
-	return " ORDER BY " + prefix + column + direction + ", " + prefix + "id" + direction
+	by := []string{prefix + column + direction, prefix + "id" + direction}
+	if s.minute != "" {
+		by = slices.Insert(by, 0, prefix+s.minute+direction)
+	}
+	return " ORDER BY " + strings.Join(by, ", ")
 }
 
 func (s Slice) order(q *entsql.Selector, columns []string, descending bool) {
 	order := entsql.Asc
 	if descending != s.backward {
 		order = entsql.Desc
+	}
+	if s.minute != "" {
+		q.OrderBy(order(q.C(s.minute)))
 	}
 	q.OrderBy(order(columns[0]), order(columns[1]))
 }

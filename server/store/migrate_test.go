@@ -19,11 +19,15 @@ func TestMigrationsMakeExactlyTheTablesThatTheSchemaDeclares(t *testing.T) {
 		if err := s.Client().Schema.WriteTo(context.Background(), &missing); err != nil {
 			t.Fatal(err)
 		}
-		if rest := withoutPartialIndexes(missing.String()); rest != "" {
+		rest := strings.ReplaceAll(withoutPartialIndexes(missing.String()), messagesOfChats, "")
+		if rest != "" {
 			t.Errorf("write a new migration with:\n%s", rest)
 		}
 	})
 }
+
+// messagesOfChats is left out on PostgreSQL, see the migration.
+const messagesOfChats = `ALTER TABLE "messages" ADD CONSTRAINT "messages_chats_chat" FOREIGN KEY ("chat_id") REFERENCES "chats" ("id") ON DELETE NO ACTION;` + "\n"
 
 // withoutPartialIndexes leaves out what differs only in spelling: PostgreSQL
 // gives an index's condition back with casts added. That the conditions work is
