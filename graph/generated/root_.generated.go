@@ -3147,7 +3147,10 @@ enum WebhookEventState {
   IGNORED
 }
 
-"One item of a provider's webhook call, stored before the call was answered."
+"""
+One item of a provider's webhook call that was not applied before the call was answered: it waits, or has no effect.
+What was applied at once is not kept beside its effect.
+"""
 type WebhookEvent {
   "Opaque id."
   id: ID!
@@ -3178,7 +3181,7 @@ type WebhookEventEdge {
 }
 
 extend type Query {
-  "Stored events of providers, newest first."
+  "Events of providers that were not applied at once, newest first."
   webhookEvents(
     "At most this many, 1 to 100."
     first: Int = 25

@@ -20,36 +20,46 @@ import (
 // readPeople loads who they are and their open chats. Without locks writing
 // fails for a chat that another transaction has changed since; and that a person
 // has one open chat is held by a key.
-func (in *intake) readPeople(ctx context.Context, channels []uuid.UUID, people []string) error {
+func (in *intake) readPeople(ctx context.Context, people []person) error {
 	st := &statement{store: in.Tx}
-	text := "SELECT i.id, i.channel_id, i.external_id, i.contact_id FROM identities i WHERE i.channel_id" +
-		st.in(list(st, channels), "uuid") + " AND i.external_id" + st.in(st.words(people), "text")
-	var ids []uuid.UUID
+	text, ofOpen := "SELECT "+openColumns+st.people(people), "c.identity_id = i.id AND c.status <> 'COMPLETED'"
+	if in.locks {
+		text += " JOIN chats c ON " + ofOpen + " ORDER BY c.id FOR UPDATE OF c"
+	} else {
+		text += st.lookup("chats", "c", ofOpen)
+	}
 	err := st.rows(ctx, text, func(rows *sql.Rows) error {
-		i := &ent.Identity{}
-		err := rows.Scan(&i.ID, &i.ChannelID, &i.ExternalID, &i.ContactID)
-		in.identities[person{i.ChannelID, i.ExternalID}], ids = i, append(ids, i.ID)
-		return err
+		n, c, err := scanOpenChat(rows)
+		if err != nil {
+			return err
+		}
+		who := people[n-1]
+		c.ChannelID = who.channel
+		in.identities[who] = &ent.Identity{ID: c.IdentityID, ChannelID: who.channel, ExternalID: who.id, ContactID: c.ContactID}
+		in.open[c.IdentityID], in.was[c.ID] = c, c.Version
+		return nil
 	})
-	if err != nil || len(ids) == 0 {
+	people = slices.DeleteFunc(people, func(who person) bool { return in.identities[who] != nil })
+	if err != nil || len(people) == 0 {
 		return err
 	}
 	st = &statement{store: in.Tx}
-	text = "SELECT " + chatColumns + " FROM chats c WHERE c.status <> 'COMPLETED' AND c.identity_id" + st.in(list(st, ids), "uuid")
-	if in.locks {
-		text += " ORDER BY c.id FOR UPDATE"
-	}
-	return st.rows(ctx, text, func(rows *sql.Rows) error {
-		c, err := scanChat(rows)
-		in.open[c.IdentityID], in.was[c.ID] = c, c.Version
-		return err
+	return st.rows(ctx, "SELECT of.n, i.id, i.contact_id"+st.people(people), func(rows *sql.Rows) error {
+		i, n := &ent.Identity{}, 0
+		if err := rows.Scan(&n, (*id)(&i.ID), (*id)(&i.ContactID)); err != nil {
+			return err
+		}
+		who := people[n-1]
+		i.ChannelID, i.ExternalID = who.channel, who.id
+		in.identities[who] = i
+		return nil
 	})
 }
 
 // readKnown finds which of the messages are stored already.
 func (in *intake) readKnown(ctx context.Context, channels []uuid.UUID, externalIDs []string) error {
 	st := &statement{store: in.Tx}
-	text := "SELECT m.channel_id, m.external_id FROM messages m WHERE " + st.provided(channels, externalIDs)
+	text := "SELECT m.channel_id, m.external_id" + st.provided(channels, externalIDs)
 	return st.rows(ctx, text, func(rows *sql.Rows) error {
 		var key person
 		err := rows.Scan(&key.channel, &key.id)
@@ -152,6 +162,7 @@ func (in *intake) writeChats(ctx context.Context) error {
 
 func (in *intake) writeMessages(ctx context.Context) error {
 	var rows store.Rows
+	rows.Grow(len(in.newMessages), 16)
 	for _, m := range in.newMessages {
 		rows.Add(m.ID, m.ChatID, m.ChannelID, m.ExternalID, m.Direction, m.AuthorKind, m.AuthorID,
 			m.AppID, m.ContentKind, m.Text, store.JSON(m.Attachments), m.ReplyTo, m.State,

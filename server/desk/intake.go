@@ -73,15 +73,15 @@ func (in *intake) read(ctx context.Context, batch []Inbound) error {
 	in.identities, in.open = map[person]*ent.Identity{}, map[uuid.UUID]*ent.Chat{}
 	in.was = map[uuid.UUID]int64{}
 	in.known, in.touched, in.fresh = map[person]bool{}, map[uuid.UUID]*ent.Chat{}, map[uuid.UUID]bool{}
-	people, externalIDs, channelIDs := map[string]bool{}, map[string]bool{}, map[uuid.UUID]bool{}
+	people, externalIDs, channelIDs := map[person]bool{}, map[string]bool{}, map[uuid.UUID]bool{}
 	for _, ev := range batch {
-		people[ev.Person] = true
-		channelIDs[in.channels[ev.Page].ID] = true
+		channel := in.channels[ev.Page].ID
+		people[person{channel, ev.Person}], channelIDs[channel] = true, true
 		if ev.Message.ExternalID != "" {
 			externalIDs[ev.Message.ExternalID] = true
 		}
 	}
-	if err := in.readPeople(ctx, keys(channelIDs), keys(people)); err != nil {
+	if err := in.readPeople(ctx, keys(people)); err != nil {
 		return err
 	}
 	if len(externalIDs) == 0 {

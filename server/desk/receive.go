@@ -101,8 +101,7 @@ func (d *Desk) receive(ctx context.Context,
 		if err != nil {
 			return err
 		}
-		settled := make([]Settled, 0, n)
-		var routed []Inbound
+		settled, routed := make([]Settled, 0, n), make([]Inbound, 0, n)
 		for _, in := range batch {
 			switch {
 			case in.Err != nil:

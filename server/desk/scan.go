@@ -87,6 +87,19 @@ func scanChat(rows *sql.Rows) (*ent.Chat, error) {
 	return &r.chat, r.scan(rows, r.columns())
 }
 
+// openColumns are what an intake needs of an open chat, after the number of its
+// customer in a list.
+const openColumns = `of.n, c.id, c.identity_id, c.contact_id, c.queue_id, c.operator_id, c.previous_id, c.status, c.holders,
+	c.last_message_id, c.last_message_at, c.opened_at, c.last_inbound_at, c.inbound_count, c.delivered_until, c.read_until, c.version`
+
+func scanOpenChat(rows *sql.Rows) (n int, c *ent.Chat, err error) {
+	r := &chatRow{}
+	c = &r.chat
+	err = r.scan(rows, []any{&n, (*id)(&c.ID), (*id)(&c.IdentityID), (*id)(&c.ContactID), &c.QueueID, &c.OperatorID, &c.PreviousID, (*string)(&c.Status), &r.holders,
+		&c.LastMessageID, &c.LastMessageAt, &c.OpenedAt, &c.LastInboundAt, &c.InboundCount, &c.DeliveredUntil, &c.ReadUntil, &c.Version})
+	return n, c, err
+}
+
 func scanChatWithEdges(rows *sql.Rows) (c *ent.Chat, read int64, err error) {
 	r := &chatRow{}
 	err = r.scan(rows, append(r.columns(), r.edges()...))

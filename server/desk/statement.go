@@ -74,16 +74,45 @@ func (s *statement) in(list, kind string) string {
 	return " IN (SELECT value FROM json_each(" + list + "))"
 }
 
-// provided holds for messages m of channels with one of the provider's ids. On
+// provided are the messages m of channels with one of the provider's ids. On
 // PostgreSQL the index is on hashes of these, a third of the size that the ids
 // would take.
 func (s *statement) provided(channels []uuid.UUID, externalIDs []string) string {
-	ids := s.words(externalIDs)
-	where := "m.channel_id" + s.in(list(s, channels), "uuid") + " AND m.external_id" + s.in(ids, "text")
+	ids, where := s.each(s.words(externalIDs), "text", "of"), "m.external_id = of.value AND m.channel_id"+s.in(list(s, channels), "uuid")
 	if s.store.Postgres() {
-		where += " AND hashtextextended(m.external_id, 0) = ANY (ARRAY(SELECT hashtextextended(id, 0) FROM unnest(" + ids + "::text[]) AS id))"
+		where += " AND hashtextextended(m.external_id, 0) = hashtextextended(of.value, 0) AND hashtextextended(m.external_id, 1) = hashtextextended(of.value, 1)"
 	}
-	return where
+	return " FROM " + ids + s.lookup("messages", "m", where)
+}
+
+// people are the identities i of customers on their channels, of.n the places
+// that these have in the list, from 1.
+func (s *statement) people(list []person) string {
+	var of string
+	if s.store.Postgres() {
+		channels, ids := make([]string, len(list)), make([]string, len(list))
+		for i, p := range list {
+			channels[i], ids[i] = p.channel.String(), p.id
+		}
+		of = "unnest(" + s.words(channels) + "::uuid[], " + s.words(ids) + "::text[]) WITH ORDINALITY AS of(channel, person, n)"
+	} else {
+		pairs := make([][2]string, len(list))
+		for i, p := range list {
+			pairs[i] = [2]string{p.channel.String(), p.id}
+		}
+		of = "(SELECT key + 1 AS n, value->>0 AS channel, value->>1 AS person FROM json_each(" + s.arg(store.JSON(pairs)) + ")) AS of"
+	}
+	return " FROM " + of + s.lookup("identities", "i", "i.channel_id = of.channel AND i.external_id = of.person")
+}
+
+// lookup joins, to each row before it, those rows of a table that a condition on
+// both picks, by an index. OFFSET keeps PostgreSQL, and CROSS keeps SQLite, from
+// reading all of the table where it misjudges how many there are.
+func (s *statement) lookup(table, as, where string) string {
+	if s.store.Postgres() {
+		return " CROSS JOIN LATERAL (SELECT * FROM " + table + " AS " + as + " WHERE " + where + " OFFSET 0) AS " + as
+	}
+	return " CROSS JOIN " + table + " AS " + as + " ON " + where
 }
 
 // first joins, to each row before it, the rows of a table that a condition on

@@ -114,6 +114,7 @@ func Append(ctx context.Context, tx *store.Tx, events []*ent.Event) error {
 		return nil
 	}
 	var rows store.Rows
+	rows.Grow(len(events), 9)
 	for _, e := range events {
 		rows.Add(e.At, e.Kind, e.ChatID, e.MessageID, e.ChannelID, e.OperatorID,
 			store.JSON(e.Audience), store.JSON(e.AudienceBefore), store.JSON(e.Facts))

@@ -24,6 +24,9 @@ func Shard(body []byte) int { return int(RowsOf(body)[0].shard) }
 // SetBudget bounds the bytes in flight before anything is.
 func (in *Inbox) SetBudget(n int64) { in.bytes = semaphore.NewWeighted(n) }
 
+// Applied is how many events had their effect as they came.
+func (in *Inbox) Applied() int { return int(in.applied.Load()) }
+
 // Waiting is how many events this replica takes for unapplied.
 func (in *Inbox) Waiting() int {
 	in.backlog.mu.Lock()

@@ -193,6 +193,14 @@ func (w *world) events() map[webhookevent.State]int {
 	return counts
 }
 
+// appliedBy is how many events these replicas applied as they came.
+func appliedBy(all ...*replica) (n int) {
+	for _, r := range all {
+		n += r.inbox.Applied()
+	}
+	return n
+}
+
 func (w *world) rows() int {
 	w.Helper()
 	n, err := w.store.Client().WebhookEvent.Query().Count(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -40,6 +41,7 @@ type Inbox struct {
 	parts   []chan part   // one for each that takes in; a shard always goes to the same
 	stored  chan struct{} // there may be something stored to apply
 	backlog backlog
+	applied atomic.Int64 // events that had their effect as they came
 }
 
 // New makes an Inbox; Run must follow.
