@@ -48,6 +48,7 @@ type Desk struct {
 	limits    Limits
 	now       func() time.Time
 	log       *slog.Logger
+	recent    *recent
 }
 
 // Options are what a Desk needs beside its database.
@@ -60,7 +61,7 @@ type Options struct {
 
 // Open starts the domain over a migrated database. Run must follow.
 func Open(ctx context.Context, s *store.Store, o Options) (*Desk, error) {
-	d := &Desk{store: s, workAdded: o.WorkAdded, limits: o.Limits, log: o.Log}
+	d := &Desk{store: s, workAdded: o.WorkAdded, limits: o.Limits, log: o.Log, recent: newRecent()}
 	d.now = func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }
 	events, err := eventlog.Open(ctx, s, d.hydrate, o.Log)
 	d.events = events

@@ -23,7 +23,7 @@ import (
 func (in *intake) readPeople(ctx context.Context, people []person) error {
 	st := &statement{store: in.Tx}
 	text, ofOpen := "SELECT "+openColumns+st.people(people), "c.identity_id = i.id AND c.status <> 'COMPLETED'"
-	if in.locks {
+	if in.careful && in.Postgres() {
 		text += " JOIN chats c ON " + ofOpen + " ORDER BY c.id FOR UPDATE OF c"
 	} else {
 		text += st.lookup("chats", "c", ofOpen)
@@ -57,9 +57,16 @@ func (in *intake) readPeople(ctx context.Context, people []person) error {
 }
 
 // readKnown finds which of the messages are stored already.
-func (in *intake) readKnown(ctx context.Context, channels []uuid.UUID, externalIDs []string) error {
+func (in *intake) readKnown(ctx context.Context, messages []person) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	channels, ids := map[uuid.UUID]bool{}, map[string]bool{}
+	for _, m := range messages {
+		channels[m.channel], ids[m.id] = true, true
+	}
 	st := &statement{store: in.Tx}
-	text := "SELECT m.channel_id, m.external_id" + st.provided(channels, externalIDs)
+	text := "SELECT m.channel_id, m.external_id" + st.provided(keys(channels), keys(ids))
 	return st.rows(ctx, text, func(rows *sql.Rows) error {
 		var key person
 		err := rows.Scan(&key.channel, &key.id)

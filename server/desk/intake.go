@@ -19,7 +19,7 @@ import (
 type intake struct {
 	*change
 	channels   map[string]*ent.Channel
-	locks      bool // chats are locked as they are read
+	careful    bool // chats are locked as they are read, and every message is looked for
 	identities map[person]*ent.Identity
 	open       map[uuid.UUID]*ent.Chat // by identity
 	was        map[uuid.UUID]int64     // versions of chats as they were read
@@ -73,21 +73,18 @@ func (in *intake) read(ctx context.Context, batch []Inbound) error {
 	in.identities, in.open = map[person]*ent.Identity{}, map[uuid.UUID]*ent.Chat{}
 	in.was = map[uuid.UUID]int64{}
 	in.known, in.touched, in.fresh = map[person]bool{}, map[uuid.UUID]*ent.Chat{}, map[uuid.UUID]bool{}
-	people, externalIDs, channelIDs := map[person]bool{}, map[string]bool{}, map[uuid.UUID]bool{}
+	people := map[person]bool{}
 	for _, ev := range batch {
-		channel := in.channels[ev.Page].ID
-		people[person{channel, ev.Person}], channelIDs[channel] = true, true
-		if ev.Message.ExternalID != "" {
-			externalIDs[ev.Message.ExternalID] = true
-		}
+		people[person{in.channels[ev.Page].ID, ev.Person}] = true
 	}
 	if err := in.readPeople(ctx, keys(people)); err != nil {
 		return err
 	}
-	if len(externalIDs) == 0 {
-		return nil
+	said := messagesOf(batch, in.channels)
+	if !in.careful {
+		said = in.d.recent.mayHave(said, in.now)
 	}
-	return in.readKnown(ctx, keys(channelIDs), keys(externalIDs))
+	return in.readKnown(ctx, said)
 }
 
 // wrote takes a customer's message: it opens a chat if none is open.

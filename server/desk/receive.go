@@ -78,6 +78,9 @@ func (d *Desk) Receive(ctx context.Context,
 	settle func(context.Context, *store.Tx, []Settled) error,
 ) (n int, err error) {
 	n, err = d.receive(ctx, load, settle, (*change).applyAll)
+	if store.IsUnique(err) {
+		d.recent.wonder(d.now())
+	}
 	if err != nil && ctx.Err() == nil && !store.IsTransient(err) {
 		// One of them cannot be applied, or something changed since we looked. Locks
 		// would have kept it from that, and savepoints would have said which it is, but
@@ -92,6 +95,7 @@ func (d *Desk) receive(ctx context.Context,
 	settle func(context.Context, *store.Tx, []Settled) error,
 	apply func(*change, context.Context, map[string]*ent.Channel, []Inbound) ([]Settled, error),
 ) (n int, err error) {
+	var said []person
 	err = d.write(ctx, func(c *change) error {
 		batch, err := load(ctx, c.Tx)
 		if n = len(batch); err != nil {
@@ -114,13 +118,28 @@ func (d *Desk) receive(ctx context.Context,
 				routed = append(routed, in)
 			}
 		}
+		said = messagesOf(routed, channels)
 		applied, err := apply(c, ctx, channels, routed)
 		if err != nil {
 			return err
 		}
 		return settle(ctx, c.Tx, append(settled, applied...))
 	})
+	if err == nil {
+		d.recent.add(said)
+	}
 	return n, err
+}
+
+// messagesOf are the channels and provider's ids of what events say.
+func messagesOf(batch []Inbound, channels map[string]*ent.Channel) []person {
+	said := make([]person, 0, len(batch))
+	for _, in := range batch {
+		if in.Message.ExternalID != "" {
+			said = append(said, person{channels[in.Page].ID, in.Message.ExternalID})
+		}
+	}
+	return said
 }
 
 // shareChannels loads the channels of a batch and keeps them from being changed
@@ -156,7 +175,7 @@ func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string
 // channelLock is the first half of the channels' advisory locks.
 const channelLock = 7_105_313
 
-// applyAll applies a batch at once, without locks.
+// applyAll applies a batch at once, without locks, and looks only for likely repeats.
 func (c *change) applyAll(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) ([]Settled, error) {
 	return c.apply(ctx, &intake{change: c, channels: channels}, batch)
 }
@@ -179,7 +198,7 @@ func (c *change) apply(ctx context.Context, in *intake, batch []Inbound) (settle
 func (c *change) applyEach(ctx context.Context, channels map[string]*ent.Channel, batch []Inbound) ([]Settled, error) {
 	var settled []Settled
 	apply := func() (err error) {
-		settled, err = c.apply(ctx, &intake{change: c, channels: channels, locks: c.Postgres()}, batch)
+		settled, err = c.apply(ctx, &intake{change: c, channels: channels, careful: true}, batch)
 		return err
 	}
 	err := c.part(ctx, apply)

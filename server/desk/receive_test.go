@@ -292,7 +292,7 @@ func TestABatchThatIsInterruptedChangesNothing(t *testing.T) {
 func TestABatchTakesAsManyStatementsAsOneMessage(t *testing.T) {
 	b := newBench(t, storetest.Postgres(t))
 	desk, counted := b.counting()
-	for name, want := range map[string]int64{"of strangers": 12, "in open chats": 7} {
+	for name, want := range map[string]int64{"of strangers": 11, "in open chats": 6} {
 		for _, n := range []int{1, 10, 100} {
 			batch := make([]Inbound, n)
 			for i := range batch {
