@@ -22,6 +22,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"parley/ent"
 	"parley/server/store"
 )
@@ -56,6 +58,7 @@ type Log struct {
 	load  Loader
 	log   *slog.Logger
 	epoch string
+	self  string // names this replica to the others
 	poll  time.Duration
 
 	wake   chan struct{} // there may be something to read
@@ -77,7 +80,7 @@ func Open(ctx context.Context, s *store.Store, load Loader, log *slog.Logger) (*
 		return nil, fmt.Errorf("read the event log's epoch: %w", err)
 	}
 	l := &Log{
-		store: s, load: load, log: log, epoch: epoch.Epoch, poll: pollEvery,
+		store: s, load: load, log: log, epoch: epoch.Epoch, self: uuid.NewString(), poll: pollEvery,
 		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1), grown: make(chan struct{}),
 	}
 	return l, l.leap(ctx)

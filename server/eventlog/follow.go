@@ -86,7 +86,7 @@ func (l *Log) tellOthers(ctx context.Context) {
 			return
 		case <-l.notify:
 		}
-		if _, err := l.store.DB.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil && ctx.Err() == nil {
+		if _, err := l.store.DB.ExecContext(ctx, "SELECT pg_notify($1, $2)", channel, l.self); err != nil && ctx.Err() == nil {
 			l.log.Warn("cannot notify other replicas, they will poll", "error", err)
 		}
 	}
@@ -110,9 +110,12 @@ func (l *Log) listen(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-listener.Notify: // nil after a reconnect: notifications may be lost, so read as well
-			check.Stop()
-			signal(l.wake)
+		case n := <-listener.Notify: // nil after a reconnect: notifications may be lost, so read as well
+			// What is committed here wakes us by itself; but before the first one nobody
+			// may have told us of what others committed.
+			if first := check.Stop(); first || n == nil || n.Extra != l.self {
+				signal(l.wake)
+			}
 		case <-ping.C:
 			go func() { _ = listener.Ping() }() // a dead connection is found and made anew
 		case <-check.C:
