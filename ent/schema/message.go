@@ -10,7 +10,9 @@ import (
 )
 
 // Message is what was said. Messages of a chat are ordered by (sent_at, id),
-// which never change.
+// which never change. On PostgreSQL chat_id is no foreign key: whoever writes a
+// message writes its chat in the same transaction, and whoever deletes a chat
+// must delete its messages.
 type Message struct{ ent.Schema }
 
 func (Message) Fields() []ent.Field {

@@ -12,6 +12,7 @@ import (
 
 	"parley/server/app/apptest"
 	"parley/server/edge"
+	"parley/server/messenger/messengertest"
 )
 
 // stalled is how many clients stop reading; PARLEY_STALLED=2000 takes a minute.
@@ -84,4 +85,33 @@ func measure() (goroutines int, heap uint64) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return runtime.NumGoroutine(), m.HeapInuse
+}
+
+func TestWhoFallsBehindTheReplicasWindowGoesOnFromTheLog(t *testing.T) {
+	const messages = 9000 // more than a replica keeps, and 50 MB, which no socket holds
+	apptest.Each(t, apptest.Options{Timing: edge.Timing{Write: time.Minute, Ping: time.Hour}}, func(t *testing.T, w *apptest.World) {
+		slow := w.Connect(w.Admin)
+		slow.Watch("1", `... on MessageAdded { message { text b: text c: text d: text e: text f: text } }`)
+		w.Facebook.Behave(messengertest.Behaviour{Hold: true})
+		person, long := w.Customer("Ada"), strings.Repeat(" and so on", 100)
+		for i := range messages {
+			person.Writes(strconv.Itoa(i) + long)
+		}
+		w.Facebook.Behave(messengertest.Behaviour{Batch: 200})
+		if err := w.Facebook.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for next := 0; next < messages; {
+			for _, e := range slow.Read().Get("chatEvents.events").([]any) {
+				text, ok := apptest.Get(e, "message.text").(string)
+				if !ok {
+					continue
+				}
+				if n, _, _ := strings.Cut(text, " "); n != strconv.Itoa(next) {
+					t.Fatalf("%s comes, not %d", n, next)
+				}
+				next++
+			}
+		}
+	})
 }
