@@ -213,19 +213,33 @@ func (w *World) Customer(name string) *messengertest.Person {
 // Hears has a customer write, waits until it is stored, and gives the chat's id.
 func (w *World) Hears(from *messengertest.Person, text string) (chat string) {
 	w.t.Helper()
-	before := w.Admin.Must(`{ eventCursor }`, nil).String("eventCursor")
+	before := w.cursor()
 	from.Writes(text)
 	w.Until(text+" has come", func() bool {
-		page := w.Admin.Must(`query($c: Cursor) { events(after: $c) { events { ... on MessageAdded { message { text chat { id } } } } } }`,
-			map[string]any{"c": before})
-		for _, e := range page.List("events.events") {
-			if message, ok := e.(map[string]any)["message"].(map[string]any); ok && message["text"] == text {
-				chat = message["chat"].(map[string]any)["id"].(string)
-			}
-		}
-		return chat != ""
+		chat = w.chatOf(text, before)
+		// The log is read at once, followed a moment later: whoever subscribes
+		// after this hears it no more.
+		return chat != "" && w.chatOf(text, w.cursor()) == ""
 	})
 	return chat
+}
+
+func (w *World) cursor() string {
+	w.t.Helper()
+	return w.Admin.Must(`{ eventCursor }`, nil).String("eventCursor")
+}
+
+// chatOf is the chat that got the text after the cursor, or "".
+func (w *World) chatOf(text, after string) string {
+	w.t.Helper()
+	page := w.Admin.Must(`query($c: Cursor) { events(after: $c) { events { ... on MessageAdded { message { text chat { id } } } } } }`,
+		map[string]any{"c": after})
+	for _, e := range page.List("events.events") {
+		if message, ok := e.(map[string]any)["message"].(map[string]any); ok && message["text"] == text {
+			return message["chat"].(map[string]any)["id"].(string)
+		}
+	}
+	return ""
 }
 
 // Until waits for a fact, and looks for it again and again.
