@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"parley/ent"
 	"parley/ent/event"
@@ -49,6 +50,7 @@ type Desk struct {
 	now       func() time.Time
 	log       *slog.Logger
 	recent    *recent
+	reads     *semaphore.Weighted
 }
 
 // Options are what a Desk needs beside its database.
@@ -61,7 +63,8 @@ type Options struct {
 
 // Open starts the domain over a migrated database. Run must follow.
 func Open(ctx context.Context, s *store.Store, o Options) (*Desk, error) {
-	d := &Desk{store: s, workAdded: o.WorkAdded, limits: o.Limits, log: o.Log, recent: newRecent()}
+	d := &Desk{store: s, workAdded: o.WorkAdded, limits: o.Limits, log: o.Log, recent: newRecent(),
+		reads: semaphore.NewWeighted(int64(readsAtOnce()))}
 	d.now = func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }
 	events, err := eventlog.Open(ctx, s, d.hydrate, o.Log)
 	d.events = events

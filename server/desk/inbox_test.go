@@ -1,6 +1,8 @@
 package desk
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -115,4 +117,21 @@ func same(b *bench, got, want fmt.Stringer) {
 	if fmt.Sprint(got) != fmt.Sprint(want) { // which prints one that is nil, too
 		b.Errorf("%v\n is not\n%v", got, want)
 	}
+}
+
+func TestWhileListsTakeTurnsEverythingElseGoesOn(t *testing.T) {
+	onDesk(t, func(b *bench) {
+		b.applied(wrote("ann", "m1", noon))
+		all := int64(readsAtOnce())
+		b.desk.reads.TryAcquire(all)
+		gone, leave := context.WithCancel(ctx)
+		leave()
+		if _, err := b.desk.Chats(gone, b.admin, paging.Args{}, ChatFilter{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("who has left still waits: %v", err)
+		}
+		b.applied(wrote("ann", "m2", noon))
+		b.desk.reads.Release(all)
+		equal(b, "chats", len(must(b.desk.Chats(ctx, b.admin, paging.Args{}, ChatFilter{})).Nodes), 1)
+		equal(b, "turns given back", b.desk.reads.TryAcquire(all), true)
+	})
 }
