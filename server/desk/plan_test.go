@@ -1,12 +1,7 @@
 package desk
 
 import (
-	"context"
-	"database/sql/driver"
-	"encoding/json"
-	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -17,51 +12,8 @@ import (
 	"parley/server/filled"
 	"parley/server/globalid"
 	"parley/server/paging"
-	"parley/server/store"
 	"parley/server/store/storetest"
 )
-
-// plan is how PostgreSQL would run a statement that it has planned once for all
-// values, as it does with those that are kept prepared.
-type plan struct {
-	Node  string  `json:"Node Type"`
-	Table string  `json:"Relation Name"`
-	Index string  `json:"Index Name"`
-	Rows  float64 `json:"Plan Rows"`
-	Plans []plan
-}
-
-func (p plan) each(f func(plan)) {
-	f(p)
-	for _, below := range p.Plans {
-		below.each(f)
-	}
-}
-
-func explain(t *testing.T, s *store.Store, text string, args []any) plan {
-	t.Helper()
-	conn := must(s.DB.Conn(ctx))
-	defer conn.Close()
-	must(conn.ExecContext(ctx, "SET plan_cache_mode = force_generic_plan"))
-	values := make([]string, len(args))
-	for i, arg := range args {
-		if v, ok := arg.(driver.Valuer); ok {
-			arg = must(v.Value())
-		}
-		values[i] = fmt.Sprintf("'%v'", arg)
-	}
-	must(conn.ExecContext(ctx, "PREPARE hot AS "+text))
-	defer func() { must(conn.ExecContext(context.Background(), "DEALLOCATE hot")) }()
-	var found []byte
-	if err := conn.QueryRowContext(ctx, "EXPLAIN (FORMAT JSON) EXECUTE hot("+strings.Join(values, ", ")+")").Scan(&found); err != nil {
-		t.Fatal(err)
-	}
-	var plans []struct{ Plan plan }
-	if err := json.Unmarshal(found, &plans); err != nil {
-		t.Fatal(err)
-	}
-	return plans[0].Plan
-}
 
 // The tables that grow without end are reached by the index that is meant.
 func TestHotReadsUseTheirIndexes(t *testing.T) {
@@ -117,7 +69,7 @@ func TestHotReadsUseTheirIndexes(t *testing.T) {
 	} {
 		text, args := c.statement()
 		var used []string
-		explain(t, s, text, args).each(func(p plan) {
+		storetest.Explain(t, s, text, args...).Each(func(p storetest.Plan) {
 			used = append(used, p.Index)
 			if p.Node == "Seq Scan" && slices.Contains([]string{"chats", "messages", "segments", "contacts", "identities"}, p.Table) {
 				t.Errorf("%s: reads all %s", name, p.Table)

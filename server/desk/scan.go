@@ -93,10 +93,13 @@ const openColumns = `of.n, c.id, c.identity_id, c.contact_id, c.queue_id, c.oper
 	c.last_message_id, c.last_message_at, c.opened_at, c.last_inbound_at, c.inbound_count, c.delivered_until, c.read_until, c.version`
 
 func scanOpenChat(rows *sql.Rows) (n int, c *ent.Chat, err error) {
-	r := &chatRow{}
-	c = &r.chat
-	err = r.scan(rows, []any{&n, (*id)(&c.ID), (*id)(&c.IdentityID), (*id)(&c.ContactID), &c.QueueID, &c.OperatorID, &c.PreviousID, (*string)(&c.Status), &r.holders,
-		&c.LastMessageID, &c.LastMessageAt, &c.OpenedAt, &c.LastInboundAt, &c.InboundCount, &c.DeliveredUntil, &c.ReadUntil, &c.Version})
+	c = &ent.Chat{}
+	var holders []byte
+	err = rows.Scan(&n, (*id)(&c.ID), (*id)(&c.IdentityID), (*id)(&c.ContactID), &c.QueueID, &c.OperatorID, &c.PreviousID, (*string)(&c.Status), &holders,
+		&c.LastMessageID, &c.LastMessageAt, &c.OpenedAt, &c.LastInboundAt, &c.InboundCount, &c.DeliveredUntil, &c.ReadUntil, &c.Version)
+	if err == nil && holders != nil {
+		err = json.Unmarshal(holders, &c.Holders)
+	}
 	return n, c, err
 }
 

@@ -252,9 +252,21 @@ func appendElement(array []byte, value any) []byte {
 	case uuid.UUID:
 		return hex.AppendEncode(array, v[:])
 	case time.Time:
-		return append(v.UTC().AppendFormat(append(array, '"'), "2006-01-02T15:04:05.999999Z"), '"')
+		return append(v.UTC().AppendFormat(append(array, '"'), time.RFC3339Nano), '"')
 	case int64:
 		return strconv.AppendInt(array, v, 10)
+	case *uuid.UUID: // these would be copied below
+		if v != nil {
+			return appendElement(array, *v)
+		}
+	case *string:
+		if v != nil {
+			return appendQuoted(array, *v)
+		}
+	case *time.Time:
+		if v != nil {
+			return appendElement(array, *v)
+		}
 	}
 	switch v := reflect.ValueOf(value); v.Kind() {
 	case reflect.Pointer:
@@ -272,13 +284,14 @@ func appendElement(array []byte, value any) []byte {
 
 func appendQuoted(array []byte, text string) []byte {
 	array = append(array, '"')
-	for i := range len(text) {
-		if text[i] == '"' || text[i] == '\\' {
-			array = append(array, '\\')
+	for {
+		plain := strings.IndexAny(text, `"\`)
+		if plain < 0 {
+			return append(append(array, text...), '"')
 		}
-		array = append(array, text[i])
+		array = append(append(array, text[:plain]...), '\\', text[plain])
+		text = text[plain+1:]
 	}
-	return append(array, '"')
 }
 
 // JSON is a value for a column of JSON; nil stands for none.

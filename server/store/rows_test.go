@@ -151,9 +151,11 @@ func migrate(t *testing.T, s *store.Store, column int) {
 	must(t, err)
 }
 
-func TestPostgreSQLRunsStatementsWithoutCompilingThemAndWithoutHelpers(t *testing.T) {
+func TestPostgreSQLRunsStatementsByTheirIndexesAndAlone(t *testing.T) {
 	s := storetest.Postgres(t)
-	for setting, want := range map[string]string{"jit": "off", "max_parallel_workers_per_gather": "0"} {
+	for setting, want := range map[string]string{
+		"jit": "off", "max_parallel_workers_per_gather": "0", "enable_seqscan": "off", "enable_bitmapscan": "off",
+	} {
 		var got string
 		must(t, s.DB.QueryRowContext(t.Context(), "SHOW "+setting).Scan(&got))
 		if got != want {
