@@ -8,6 +8,12 @@ import "parley/server/globalid"
 type Noder interface{ IsNode() }
 
 // GlobalID is the id that the API shows.
+func (n *AuditEntry) GlobalID() globalid.ID { return globalid.Of("auditentry", n.ID) }
+
+// IsNode marks the type for the API's Node interface.
+func (*AuditEntry) IsNode() {}
+
+// GlobalID is the id that the API shows.
 func (n *Channel) GlobalID() globalid.ID { return globalid.Of("channel", n.ID) }
 
 // IsNode marks the type for the API's Node interface.

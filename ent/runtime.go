@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"parley/ent/auditentry"
 	"parley/ent/channel"
 	"parley/ent/chat"
 	"parley/ent/contact"
@@ -26,6 +27,12 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	auditentryFields := schema.AuditEntry{}.Fields()
+	_ = auditentryFields
+	// auditentryDescID is the schema descriptor for id field.
+	auditentryDescID := auditentryFields[0].Descriptor()
+	// auditentry.DefaultID holds the default value on creation for the id field.
+	auditentry.DefaultID = auditentryDescID.Default.(func() uuid.UUID)
 	channelFields := schema.Channel{}.Fields()
 	_ = channelFields
 	// channelDescPictureURL is the schema descriptor for picture_url field.

@@ -64,6 +64,12 @@ func channelConnection(l paging.List[*ent.Channel], err error) (*model.ChannelCo
 	})}, err
 }
 
+func auditEntryConnection(l paging.List[*ent.AuditEntry], err error) (*model.AuditEntryConnection, error) {
+	return &model.AuditEntryConnection{Nodes: l.Nodes, PageInfo: info(l), Edges: edges(l, func(c string, n *ent.AuditEntry) *model.AuditEntryEdge {
+		return &model.AuditEntryEdge{Cursor: c, Node: n}
+	})}, err
+}
+
 func queueConnection(l paging.List[*ent.Queue], err error) (*model.QueueConnection, error) {
 	return &model.QueueConnection{Nodes: l.Nodes, PageInfo: info(l), Edges: edges(l, func(c string, n *ent.Queue) *model.QueueEdge {
 		return &model.QueueEdge{Cursor: c, Node: n}

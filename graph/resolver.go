@@ -15,10 +15,12 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"parley/graph/generated"
+	"parley/server/audit"
 	"parley/server/auth"
 	"parley/server/channels"
 	"parley/server/desk"
 	"parley/server/ingest"
+	"parley/server/settings"
 )
 
 //go:generate go run generate.go
@@ -29,6 +31,8 @@ type Resolver struct {
 	Auth     *auth.Service
 	Channels *channels.Channels
 	Ingest   *ingest.Inbox
+	Settings *settings.Settings
+	Audit    *audit.Log
 	Log      *slog.Logger
 }
 

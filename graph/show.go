@@ -16,6 +16,7 @@ import (
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/paging"
+	"parley/server/settings"
 )
 
 // author says who said a message.
@@ -117,6 +118,14 @@ func toFailure(d *ent.Delivery) *model.DeliveryFailure {
 		return nil
 	}
 	return &model.DeliveryFailure{Code: d.ErrorCode, Reason: d.ErrorReason, Retryable: d.Retryable}
+}
+
+func settingsChange(in model.UpdateSystemSettingsInput) settings.Change {
+	c := settings.Change{DryRun: in.DryRun, ExpectedVersion: number(in.ExpectedVersion)}
+	for _, s := range in.Settings {
+		c.Values = append(c.Values, settings.Value{Code: s.Code, Value: s.Value})
+	}
+	return c
 }
 
 func chatFilter(f *model.ChatFilter) desk.ChatFilter {

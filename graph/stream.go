@@ -10,6 +10,7 @@ import (
 	"parley/server/desk"
 	"parley/server/fault"
 	"parley/server/globalid"
+	"parley/server/settings"
 )
 
 // End is how a stream ended: with an error, or by itself.
@@ -144,6 +145,8 @@ func toEvent(e desk.Event) model.ChatEvent {
 		return &model.OperatorUpdated{Cursor: e.Cursor, At: e.At, Operator: e.Operator}
 	case e.Kind == event.KindChannelUpdated:
 		return &model.ChannelUpdated{Cursor: e.Cursor, At: e.At, Channel: e.Channel}
+	case e.Kind == event.KindSettingsUpdated:
+		return &model.SystemSettingsUpdated{Cursor: e.Cursor, At: e.At, Codes: settings.Codes(e.Event)}
 	}
 	return &model.ChatUpdated{Cursor: e.Cursor, At: e.At, Chat: e.Chat}
 }

@@ -13,6 +13,7 @@ import (
 	"parley/ent"
 	"parley/ent/operator"
 	"parley/graph/model"
+	"parley/server/audit"
 	"parley/server/auth"
 	"parley/server/desk"
 	"parley/server/fault"
@@ -95,6 +96,12 @@ func viewer(ctx context.Context) desk.Viewer {
 		}
 	}
 	return desk.Viewer{}
+}
+
+// actor is who is looking, for the audit log.
+func actor(ctx context.Context) audit.Actor {
+	p, _ := auth.From(ctx)
+	return audit.Actor{Operator: p.OperatorID}
 }
 
 func public(ctx context.Context, _ any, next graphql.Resolver) (any, error) { return next(ctx) }

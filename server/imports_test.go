@@ -23,7 +23,8 @@ var mayImport = map[string]string{
 	"server/globalid":  "",
 	"server/paging":    "server/fault",
 	"server/seal":      "",
-	"server/config":    "server/seal",
+	"server/weburl":    "",
+	"server/config":    "server/seal server/weburl",
 	"server/memory":    "",
 	"server/graphiql":  "",
 	"server/messenger": "", // Facebook's world: no rows, no domain
@@ -33,7 +34,8 @@ var mayImport = map[string]string{
 	"server/store":    "ent",
 	"server/work":     "server/fault server/store", // takes functions; what an item means is not its business
 	"server/eventlog": "ent server/store",
-	"server/settings": "ent server/seal server/store server/eventlog",
+	"server/audit":    "ent server/paging server/store",
+	"server/settings": "ent server/audit server/eventlog server/fault server/seal server/store server/weburl",
 	"server/auth":     "ent server/fault server/globalid server/seal server/store",
 
 	// The domain, and what brings the provider's world to it and back.
@@ -43,7 +45,7 @@ var mayImport = map[string]string{
 	"server/sender":   "ent server/channels server/desk server/messenger server/store server/work",
 
 	// The API.
-	"graph":       "ent server/auth server/channels server/desk server/fault server/globalid server/ingest server/paging",
+	"graph":       "ent server/audit server/auth server/channels server/desk server/fault server/globalid server/ingest server/paging server/settings",
 	"server/edge": "graph server/auth server/desk server/fault",
 
 	// Programs.

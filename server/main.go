@@ -1,6 +1,6 @@
 // Command server is Parley: `server` serves, `server demo` shows it working with
 // a simulated Facebook, `server migrate` only brings the database up to date,
-// `server rotate` makes a new signing key.
+// `server rotate` makes a new signing key and seals secrets again.
 package main
 
 import (
@@ -34,7 +34,7 @@ func main() {
 const usage = `server [serve] [flags]   serves
 server demo [flags]      shows Parley working with a simulated Facebook
 server migrate [flags]   brings the database up to date
-server rotate [flags]    makes a new signing key for access tokens
+server rotate [flags]    makes a new signing key for access tokens, and seals again what an old secret key sealed
 
 `
 

@@ -71,6 +71,7 @@ const (
 	KindOperatorUpdated Kind = "OPERATOR_UPDATED"
 	KindChannelUpdated  Kind = "CHANNEL_UPDATED"
 	KindRightsChanged   Kind = "RIGHTS_CHANGED"
+	KindSettingsUpdated Kind = "SETTINGS_UPDATED"
 )
 
 func (k Kind) String() string {
@@ -80,7 +81,7 @@ func (k Kind) String() string {
 // KindValidator is a validator for the "kind" field enum values. It is called by the builders before save.
 func KindValidator(k Kind) error {
 	switch k {
-	case KindMessageAdded, KindMessageUpdated, KindChatOpened, KindChatUpdated, KindOperatorUpdated, KindChannelUpdated, KindRightsChanged:
+	case KindMessageAdded, KindMessageUpdated, KindChatOpened, KindChatUpdated, KindOperatorUpdated, KindChannelUpdated, KindRightsChanged, KindSettingsUpdated:
 		return nil
 	default:
 		return fmt.Errorf("event: invalid enum value for kind field: %q", k)

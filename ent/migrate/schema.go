@@ -9,6 +9,30 @@ import (
 )
 
 var (
+	// AuditEntriesColumns holds the columns for the "audit_entries" table.
+	AuditEntriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "operator_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "client_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED"}},
+		{Name: "subject", Type: field.TypeString},
+		{Name: "before", Type: field.TypeString, Nullable: true},
+		{Name: "after", Type: field.TypeString, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// AuditEntriesTable holds the schema information for the "audit_entries" table.
+	AuditEntriesTable = &schema.Table{
+		Name:       "audit_entries",
+		Columns:    AuditEntriesColumns,
+		PrimaryKey: []*schema.Column{AuditEntriesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "auditentry_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AuditEntriesColumns[7], AuditEntriesColumns[0]},
+			},
+		},
+	}
 	// ChannelsColumns holds the columns for the "channels" table.
 	ChannelsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -244,7 +268,7 @@ var (
 	EventsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "at", Type: field.TypeTime},
-		{Name: "kind", Type: field.TypeEnum, Enums: []string{"MESSAGE_ADDED", "MESSAGE_UPDATED", "CHAT_OPENED", "CHAT_UPDATED", "OPERATOR_UPDATED", "CHANNEL_UPDATED", "RIGHTS_CHANGED"}},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"MESSAGE_ADDED", "MESSAGE_UPDATED", "CHAT_OPENED", "CHAT_UPDATED", "OPERATOR_UPDATED", "CHANNEL_UPDATED", "RIGHTS_CHANGED", "SETTINGS_UPDATED"}},
 		{Name: "chat_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "message_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "channel_id", Type: field.TypeUUID, Nullable: true},
@@ -666,6 +690,7 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		AuditEntriesTable,
 		ChannelsTable,
 		ChatsTable,
 		ChatReadsTable,

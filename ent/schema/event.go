@@ -22,6 +22,7 @@ func (Event) Fields() []ent.Field {
 			"OperatorUpdated", "OPERATOR_UPDATED",
 			"ChannelUpdated", "CHANNEL_UPDATED",
 			"RightsChanged", "RIGHTS_CHANGED",
+			"SettingsUpdated", "SETTINGS_UPDATED",
 		).Immutable(),
 		field.UUID("chat_id", uuid.UUID{}).Optional().Nillable().Immutable(),
 		field.UUID("message_id", uuid.UUID{}).Optional().Nillable().Immutable(),

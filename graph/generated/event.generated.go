@@ -873,6 +873,13 @@ func (ec *executionContext) _ChatEvent(ctx context.Context, sel ast.SelectionSet
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
+	case model.SystemSettingsUpdated:
+		return ec._SystemSettingsUpdated(ctx, sel, &obj)
+	case *model.SystemSettingsUpdated:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._SystemSettingsUpdated(ctx, sel, obj)
 	case model.OperatorUpdated:
 		return ec._OperatorUpdated(ctx, sel, &obj)
 	case *model.OperatorUpdated:

@@ -26,6 +26,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	Attachment() AttachmentResolver
+	AuditEntry() AuditEntryResolver
 	Channel() ChannelResolver
 	Chat() ChatResolver
 	ChatEventBatch() ChatEventBatchResolver
@@ -36,6 +37,7 @@ type ResolverRoot interface {
 	Query() QueryResolver
 	Queue() QueueResolver
 	Subscription() SubscriptionResolver
+	SystemSetting() SystemSettingResolver
 	WebhookEvent() WebhookEventResolver
 }
 
@@ -60,6 +62,27 @@ type ComplexityRoot struct {
 	AttachmentsContent struct {
 		Attachments func(childComplexity int) int
 		Text        func(childComplexity int) int
+	}
+
+	AuditEntry struct {
+		Action    func(childComplexity int) int
+		After     func(childComplexity int) int
+		Before    func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		GlobalID  func(childComplexity int) int
+		Operator  func(childComplexity int) int
+		Subject   func(childComplexity int) int
+	}
+
+	AuditEntryConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	AuditEntryEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Channel struct {
@@ -258,20 +281,21 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptChat          func(childComplexity int, input model.AcceptChatInput) int
-		CompleteChat        func(childComplexity int, input model.CompleteChatInput) int
-		ConnectFacebookPage func(childComplexity int, input model.ConnectFacebookPageInput) int
-		CreateOperator      func(childComplexity int, input model.CreateOperatorInput) int
-		CreateQueue         func(childComplexity int, input model.CreateQueueInput) int
-		MarkChatRead        func(childComplexity int, input model.MarkChatReadInput) int
-		RefreshSession      func(childComplexity int, input model.RefreshSessionInput) int
-		ReplayWebhookEvent  func(childComplexity int, input model.ReplayWebhookEventInput) int
-		SendMessage         func(childComplexity int, input model.SendMessageInput) int
-		SetOperatorState    func(childComplexity int, input model.SetOperatorStateInput) int
-		SignIn              func(childComplexity int, input model.SignInInput) int
-		SignOut             func(childComplexity int) int
-		UpdateChannel       func(childComplexity int, input model.UpdateChannelInput) int
-		UpdateQueue         func(childComplexity int, input model.UpdateQueueInput) int
+		AcceptChat           func(childComplexity int, input model.AcceptChatInput) int
+		CompleteChat         func(childComplexity int, input model.CompleteChatInput) int
+		ConnectFacebookPage  func(childComplexity int, input model.ConnectFacebookPageInput) int
+		CreateOperator       func(childComplexity int, input model.CreateOperatorInput) int
+		CreateQueue          func(childComplexity int, input model.CreateQueueInput) int
+		MarkChatRead         func(childComplexity int, input model.MarkChatReadInput) int
+		RefreshSession       func(childComplexity int, input model.RefreshSessionInput) int
+		ReplayWebhookEvent   func(childComplexity int, input model.ReplayWebhookEventInput) int
+		SendMessage          func(childComplexity int, input model.SendMessageInput) int
+		SetOperatorState     func(childComplexity int, input model.SetOperatorStateInput) int
+		SignIn               func(childComplexity int, input model.SignInInput) int
+		SignOut              func(childComplexity int) int
+		UpdateChannel        func(childComplexity int, input model.UpdateChannelInput) int
+		UpdateQueue          func(childComplexity int, input model.UpdateQueueInput) int
+		UpdateSystemSettings func(childComplexity int, input model.UpdateSystemSettingsInput) int
 	}
 
 	Operator struct {
@@ -309,17 +333,19 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Channels      func(childComplexity int, first *int, after *string) int
-		Chats         func(childComplexity int, first *int, after *string, filter *model.ChatFilter) int
-		Contacts      func(childComplexity int, first *int, after *string) int
-		EventCursor   func(childComplexity int) int
-		Events        func(childComplexity int, after *string, first *int, filter *model.ChatEventFilter) int
-		Node          func(childComplexity int, id globalid.ID) int
-		Nodes         func(childComplexity int, ids []*globalid.ID) int
-		Operators     func(childComplexity int, first *int, after *string) int
-		Queues        func(childComplexity int, first *int, after *string) int
-		Viewer        func(childComplexity int) int
-		WebhookEvents func(childComplexity int, first *int, after *string, state *webhookevent.State) int
+		AuditEntries   func(childComplexity int, first *int, after *string) int
+		Channels       func(childComplexity int, first *int, after *string) int
+		Chats          func(childComplexity int, first *int, after *string, filter *model.ChatFilter) int
+		Contacts       func(childComplexity int, first *int, after *string) int
+		EventCursor    func(childComplexity int) int
+		Events         func(childComplexity int, after *string, first *int, filter *model.ChatEventFilter) int
+		Node           func(childComplexity int, id globalid.ID) int
+		Nodes          func(childComplexity int, ids []*globalid.ID) int
+		Operators      func(childComplexity int, first *int, after *string) int
+		Queues         func(childComplexity int, first *int, after *string) int
+		SystemSettings func(childComplexity int) int
+		Viewer         func(childComplexity int) int
+		WebhookEvents  func(childComplexity int, first *int, after *string, state *webhookevent.State) int
 	}
 
 	Queue struct {
@@ -388,6 +414,27 @@ type ComplexityRoot struct {
 		MessageAdded func(childComplexity int, chatID *globalid.ID, after *string) int
 	}
 
+	SystemSetting struct {
+		Code        func(childComplexity int) int
+		Default     func(childComplexity int) int
+		Description func(childComplexity int) int
+		IsSet       func(childComplexity int) int
+		Kind        func(childComplexity int) int
+		UpdatedAt   func(childComplexity int) int
+		Value       func(childComplexity int) int
+	}
+
+	SystemSettings struct {
+		List    func(childComplexity int) int
+		Version func(childComplexity int) int
+	}
+
+	SystemSettingsUpdated struct {
+		At     func(childComplexity int) int
+		Codes  func(childComplexity int) int
+		Cursor func(childComplexity int) int
+	}
+
 	TextContent struct {
 		Text func(childComplexity int) int
 	}
@@ -404,6 +451,11 @@ type ComplexityRoot struct {
 	UpdateQueuePayload struct {
 		Queue      func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	UpdateSystemSettingsPayload struct {
+		SystemSettings func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
 	}
 
 	UserError struct {
@@ -495,6 +547,81 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AttachmentsContent.Text(childComplexity), true
+
+	case "AuditEntry.action":
+		if e.ComplexityRoot.AuditEntry.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Action(childComplexity), true
+	case "AuditEntry.after":
+		if e.ComplexityRoot.AuditEntry.After == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.After(childComplexity), true
+	case "AuditEntry.before":
+		if e.ComplexityRoot.AuditEntry.Before == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Before(childComplexity), true
+	case "AuditEntry.createdAt":
+		if e.ComplexityRoot.AuditEntry.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.CreatedAt(childComplexity), true
+	case "AuditEntry.id":
+		if e.ComplexityRoot.AuditEntry.GlobalID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.GlobalID(childComplexity), true
+	case "AuditEntry.operator":
+		if e.ComplexityRoot.AuditEntry.Operator == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Operator(childComplexity), true
+	case "AuditEntry.subject":
+		if e.ComplexityRoot.AuditEntry.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Subject(childComplexity), true
+
+	case "AuditEntryConnection.edges":
+		if e.ComplexityRoot.AuditEntryConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntryConnection.Edges(childComplexity), true
+	case "AuditEntryConnection.nodes":
+		if e.ComplexityRoot.AuditEntryConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntryConnection.Nodes(childComplexity), true
+	case "AuditEntryConnection.pageInfo":
+		if e.ComplexityRoot.AuditEntryConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntryConnection.PageInfo(childComplexity), true
+
+	case "AuditEntryEdge.cursor":
+		if e.ComplexityRoot.AuditEntryEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntryEdge.Cursor(childComplexity), true
+	case "AuditEntryEdge.node":
+		if e.ComplexityRoot.AuditEntryEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntryEdge.Node(childComplexity), true
 
 	case "Channel.active":
 		if e.ComplexityRoot.Channel.Active == nil {
@@ -1344,6 +1471,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateQueue(childComplexity, args["input"].(model.UpdateQueueInput)), true
+	case "Mutation.updateSystemSettings":
+		if e.ComplexityRoot.Mutation.UpdateSystemSettings == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateSystemSettings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateSystemSettings(childComplexity, args["input"].(model.UpdateSystemSettingsInput)), true
 
 	case "Operator.createdAt":
 		if e.ComplexityRoot.Operator.CreatedAt == nil {
@@ -1464,6 +1602,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
 
+	case "Query.auditEntries":
+		if e.ComplexityRoot.Query.AuditEntries == nil {
+			break
+		}
+
+		args, err := ec.field_Query_auditEntries_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.AuditEntries(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "Query.channels":
 		if e.ComplexityRoot.Query.Channels == nil {
 			break
@@ -1559,6 +1708,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Queues(childComplexity, args["first"].(*int), args["after"].(*string)), true
+	case "Query.systemSettings":
+		if e.ComplexityRoot.Query.SystemSettings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.SystemSettings(childComplexity), true
 	case "Query.viewer":
 		if e.ComplexityRoot.Query.Viewer == nil {
 			break
@@ -1779,6 +1934,81 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Subscription.MessageAdded(childComplexity, args["chatId"].(*globalid.ID), args["after"].(*string)), true
 
+	case "SystemSetting.code":
+		if e.ComplexityRoot.SystemSetting.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSetting.Code(childComplexity), true
+	case "SystemSetting.default":
+		if e.ComplexityRoot.SystemSetting.Default == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSetting.Default(childComplexity), true
+	case "SystemSetting.description":
+		if e.ComplexityRoot.SystemSetting.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSetting.Description(childComplexity), true
+	case "SystemSetting.isSet":
+		if e.ComplexityRoot.SystemSetting.IsSet == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSetting.IsSet(childComplexity), true
+	case "SystemSetting.kind":
+		if e.ComplexityRoot.SystemSetting.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSetting.Kind(childComplexity), true
+	case "SystemSetting.updatedAt":
+		if e.ComplexityRoot.SystemSetting.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSetting.UpdatedAt(childComplexity), true
+	case "SystemSetting.value":
+		if e.ComplexityRoot.SystemSetting.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSetting.Value(childComplexity), true
+
+	case "SystemSettings.settings":
+		if e.ComplexityRoot.SystemSettings.List == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSettings.List(childComplexity), true
+	case "SystemSettings.version":
+		if e.ComplexityRoot.SystemSettings.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSettings.Version(childComplexity), true
+
+	case "SystemSettingsUpdated.at":
+		if e.ComplexityRoot.SystemSettingsUpdated.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSettingsUpdated.At(childComplexity), true
+	case "SystemSettingsUpdated.codes":
+		if e.ComplexityRoot.SystemSettingsUpdated.Codes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSettingsUpdated.Codes(childComplexity), true
+	case "SystemSettingsUpdated.cursor":
+		if e.ComplexityRoot.SystemSettingsUpdated.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SystemSettingsUpdated.Cursor(childComplexity), true
+
 	case "TextContent.text":
 		if e.ComplexityRoot.TextContent.Text == nil {
 			break
@@ -1818,6 +2048,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UpdateQueuePayload.UserErrors(childComplexity), true
+
+	case "UpdateSystemSettingsPayload.systemSettings":
+		if e.ComplexityRoot.UpdateSystemSettingsPayload.SystemSettings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateSystemSettingsPayload.SystemSettings(childComplexity), true
+	case "UpdateSystemSettingsPayload.userErrors":
+		if e.ComplexityRoot.UpdateSystemSettingsPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateSystemSettingsPayload.UserErrors(childComplexity), true
 
 	case "UserError.code":
 		if e.ComplexityRoot.UserError.Code == nil {
@@ -1936,8 +2179,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("SendMessageInput", ec.unmarshalInputSendMessageInput),
 			graphql.NewInputUnmarshaler("SetOperatorStateInput", ec.unmarshalInputSetOperatorStateInput),
 			graphql.NewInputUnmarshaler("SignInInput", ec.unmarshalInputSignInInput),
+			graphql.NewInputUnmarshaler("SystemSettingInput", ec.unmarshalInputSystemSettingInput),
 			graphql.NewInputUnmarshaler("UpdateChannelInput", ec.unmarshalInputUpdateChannelInput),
 			graphql.NewInputUnmarshaler("UpdateQueueInput", ec.unmarshalInputUpdateQueueInput),
+			graphql.NewInputUnmarshaler("UpdateSystemSettingsInput", ec.unmarshalInputUpdateSystemSettingsInput),
 		)
 	}
 	first := true
@@ -3133,6 +3378,167 @@ type SignOutPayload {
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
+	{Name: "../../schema/setting.graphql", Input: `"The system settings, as a whole."
+type SystemSettings {
+  "Grows with each change of a setting."
+  version: Int!
+  "Every setting there is."
+  settings: [SystemSetting!]!
+}
+
+"One thing that can be set for the whole installation."
+type SystemSetting {
+  "Its name."
+  code: SystemSettingCode!
+  "What its value is."
+  kind: SystemSettingKind!
+  "What it is for, in plain words."
+  description: String!
+  "Its value, or its default; null where there is neither, and always of a secret."
+  value: String
+  "Its value while none is set; null where there is none."
+  default: String
+  "Whether a value was set; of a secret this is all that is told."
+  isSet: Boolean!
+  "When it was last set or cleared; null if never."
+  updatedAt: Time
+}
+
+"What a setting's value is. All values are given and shown as text."
+enum SystemSettingKind {
+  "One line of text."
+  TEXT
+  "An absolute http:// or https:// URL."
+  URL
+  "A whole number."
+  NUMBER
+  "One line of text that is given and never shown."
+  SECRET
+}
+
+"Names of settings."
+enum SystemSettingCode {
+  "The OpenID provider that signs people and machines in. At first it is this installation's own."
+  IdentityServerUrl
+  "The client id under which this installation asks the identity server for a token."
+  IdentityServerClientId
+  "The secret that goes with ` + "`" + `IdentityServerClientId` + "`" + `."
+  IdentityServerClientSecret
+  "The id of the Facebook app, from its dashboard."
+  FacebookAppId
+  "The secret of the Facebook app, from its dashboard."
+  FacebookAppSecret
+  "The word that Facebook repeats when it checks the webhook: any, the same here and in the app's dashboard."
+  FacebookWebhookVerifyToken
+  "The configuration of Facebook Login for Business; without one, the login asks for the permissions itself."
+  FacebookLoginConfigurationId
+  "How many chats in progress one operator may have."
+  SimultaneousChats
+  "Whom to ask about the set-up: a name, an e-mail address, a telephone number."
+  SupportContact
+}
+
+extend type Query {
+  "The system settings."
+  systemSettings: SystemSettings! @allowed(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  "Who changed what, newest first."
+  auditEntries(
+    "At most this many, 1 to 100."
+    first: Int = 25
+    "Those after this place."
+    after: Cursor
+  ): AuditEntryConnection! @allowed(roles: [ADMIN, SUPERVISOR])
+}
+
+extend type Mutation {
+  """
+  Changes system settings, all that are named or none. They hold on every
+  replica within two seconds, and each change has its entry in the audit log.
+  """
+  updateSystemSettings(
+    "The changes."
+    input: UpdateSystemSettingsInput!
+  ): UpdateSystemSettingsPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+}
+
+"Changes of settings."
+input UpdateSystemSettingsInput {
+  "What to change; what is not named stays."
+  settings: [SystemSettingInput!]!
+  "Change nothing, only check and show what would be."
+  dryRun: Boolean! = false
+  "Refuse with CONFLICT if the settings have another version."
+  expectedVersion: Int
+}
+
+"A setting's new value."
+input SystemSettingInput {
+  "Which setting."
+  code: SystemSettingCode!
+  "Its value; null takes it away, and the default holds."
+  value: String
+}
+
+"The settings after a change."
+type UpdateSystemSettingsPayload {
+  "All settings; null on failure."
+  systemSettings: SystemSettings
+  "Expected failures; ` + "`" + `field` + "`" + ` is such as ` + "`" + `settings.0.value` + "`" + `."
+  userErrors: [UserError!]!
+}
+
+"System settings were changed."
+type SystemSettingsUpdated implements ChatEvent {
+  "Its place in the stream."
+  cursor: Cursor!
+  "When it happened."
+  at: Time!
+  "Which."
+  codes: [SystemSettingCode!]!
+}
+
+"One thing that somebody changed."
+type AuditEntry {
+  "Opaque id."
+  id: ID!
+  "Who; null where the installation itself did it."
+  operator: Operator
+  "What was done."
+  action: AuditAction!
+  "To what: a setting's code, or the id of a thing."
+  subject: String!
+  "What it was before; null where there was nothing, and of secrets."
+  before: String
+  "What it is since; null where there is nothing, and of secrets."
+  after: String
+  "When."
+  createdAt: Time!
+}
+
+"What was done."
+enum AuditAction {
+  "A system setting was set or cleared."
+  SETTING_CHANGED
+}
+
+"A page of the audit log."
+type AuditEntryConnection {
+  "Entries with their cursors."
+  edges: [AuditEntryEdge!]!
+  "Entries."
+  nodes: [AuditEntry!]!
+  "Where the page lies."
+  pageInfo: PageInfo!
+}
+
+"An entry and its place in the list."
+type AuditEntryEdge {
+  "Its place."
+  cursor: Cursor!
+  "The entry."
+  node: AuditEntry!
+}
+`, BuiltIn: false},
 	{Name: "../../schema/webhook_event.graphql", Input: `"What became of a stored event of a provider."
 enum WebhookEventState {
   "It is about to be applied."
@@ -3241,6 +3647,48 @@ func (ec *executionContext) childFields_Attachment(ctx context.Context, field gr
 		return ec.fieldContext_Attachment_title(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Attachment", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_AuditEntry_id(ctx, field)
+	case "operator":
+		return ec.fieldContext_AuditEntry_operator(ctx, field)
+	case "action":
+		return ec.fieldContext_AuditEntry_action(ctx, field)
+	case "subject":
+		return ec.fieldContext_AuditEntry_subject(ctx, field)
+	case "before":
+		return ec.fieldContext_AuditEntry_before(ctx, field)
+	case "after":
+		return ec.fieldContext_AuditEntry_after(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_AuditEntry_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditEntry", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditEntryConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_AuditEntryConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_AuditEntryConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_AuditEntryConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditEntryConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditEntryEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_AuditEntryEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_AuditEntryEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditEntryEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Channel(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3733,6 +4181,36 @@ func (ec *executionContext) childFields_StreamResync(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type StreamResync", field.Name)
 }
 
+func (ec *executionContext) childFields_SystemSetting(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return ec.fieldContext_SystemSetting_code(ctx, field)
+	case "kind":
+		return ec.fieldContext_SystemSetting_kind(ctx, field)
+	case "description":
+		return ec.fieldContext_SystemSetting_description(ctx, field)
+	case "value":
+		return ec.fieldContext_SystemSetting_value(ctx, field)
+	case "default":
+		return ec.fieldContext_SystemSetting_default(ctx, field)
+	case "isSet":
+		return ec.fieldContext_SystemSetting_isSet(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_SystemSetting_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SystemSetting", field.Name)
+}
+
+func (ec *executionContext) childFields_SystemSettings(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return ec.fieldContext_SystemSettings_version(ctx, field)
+	case "settings":
+		return ec.fieldContext_SystemSettings_settings(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SystemSettings", field.Name)
+}
+
 func (ec *executionContext) childFields_UpdateChannelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "channel":
@@ -3751,6 +4229,16 @@ func (ec *executionContext) childFields_UpdateQueuePayload(ctx context.Context, 
 		return ec.fieldContext_UpdateQueuePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpdateQueuePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UpdateSystemSettingsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "systemSettings":
+		return ec.fieldContext_UpdateSystemSettingsPayload_systemSettings(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UpdateSystemSettingsPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UpdateSystemSettingsPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

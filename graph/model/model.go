@@ -13,6 +13,7 @@ import (
 	"parley/ent/schema"
 	"parley/server/desk"
 	"parley/server/globalid"
+	"parley/server/settings"
 	"strconv"
 	"time"
 )
@@ -55,6 +56,24 @@ type AttachmentsContent struct {
 }
 
 func (AttachmentsContent) IsMessageContent() {}
+
+// A page of the audit log.
+type AuditEntryConnection struct {
+	// Entries with their cursors.
+	Edges []*AuditEntryEdge `json:"edges"`
+	// Entries.
+	Nodes []*ent.AuditEntry `json:"nodes"`
+	// Where the page lies.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An entry and its place in the list.
+type AuditEntryEdge struct {
+	// Its place.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *ent.AuditEntry `json:"node"`
+}
 
 // A page of channels.
 type ChannelConnection struct {
@@ -532,6 +551,26 @@ func (StreamResync) IsChatEventMessage() {}
 type Subscription struct {
 }
 
+// A setting's new value.
+type SystemSettingInput struct {
+	// Which setting.
+	Code settings.Code `json:"code"`
+	// Its value; null takes it away, and the default holds.
+	Value *string `json:"value,omitempty"`
+}
+
+// System settings were changed.
+type SystemSettingsUpdated struct {
+	// Its place in the stream.
+	Cursor string `json:"cursor"`
+	// When it happened.
+	At time.Time `json:"at"`
+	// Which.
+	Codes []settings.Code `json:"codes"`
+}
+
+func (SystemSettingsUpdated) IsChatEvent() {}
+
 // Text.
 type TextContent struct {
 	// The text.
@@ -587,6 +626,24 @@ type UpdateQueuePayload struct {
 	// The queue; null on failure.
 	Queue *ent.Queue `json:"queue,omitempty"`
 	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Changes of settings.
+type UpdateSystemSettingsInput struct {
+	// What to change; what is not named stays.
+	Settings []*SystemSettingInput `json:"settings"`
+	// Change nothing, only check and show what would be.
+	DryRun bool `json:"dryRun"`
+	// Refuse with CONFLICT if the settings have another version.
+	ExpectedVersion *int `json:"expectedVersion,omitempty"`
+}
+
+// The settings after a change.
+type UpdateSystemSettingsPayload struct {
+	// All settings; null on failure.
+	SystemSettings *settings.Values `json:"systemSettings,omitempty"`
+	// Expected failures; `field` is such as `settings.0.value`.
 	UserErrors []*UserError `json:"userErrors"`
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"parley/graph"
+	"parley/server/audit"
 	"parley/server/auth"
 	"parley/server/channels"
 	"parley/server/config"
@@ -50,6 +51,7 @@ type App struct {
 	Desk     *desk.Desk
 	Auth     *auth.Service
 	Channels *channels.Channels
+	Settings *settings.Settings
 	// FirstAdmin says how to sign in after the very first start; its password is
 	// empty if it was given, and nil at later starts.
 	FirstAdmin *auth.Credentials
@@ -72,7 +74,6 @@ const (
 	eventsKept      = 7 * 24 * time.Hour
 	housekeeping    = 30 * time.Second
 	drainFor        = 10 * time.Second
-	simultaneous    = 5
 	profilesAtOnce  = 2 // a rush of new customers must hold up neither messages nor answers
 	maxRequestHeads = 64 << 10
 )
@@ -94,9 +95,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	return a, a.wire(ctx)
 }
 
-// RotateKeys makes a new key for access tokens, whether or not replicas are
-// serving: they go on with the new one, and know the tokens of the old ones
-// until these end.
+// RotateKeys makes a new key for access tokens, and seals with the first secret
+// key whatever another one has sealed, whether or not replicas are serving: they
+// go on with the new key, and know the tokens of the old ones until these end.
 func RotateKeys(ctx context.Context, o Options) error {
 	a := &App{options: o}
 	defer a.Close()
@@ -110,7 +111,21 @@ func RotateKeys(ctx context.Context, o Options) error {
 	if err := a.startAuth(ctx, box); err != nil {
 		return err
 	}
-	return a.Auth.Rotate(ctx)
+	if err := a.Auth.Rotate(ctx); err != nil {
+		return err
+	}
+	all, err := settings.Open(ctx, a.store, box, settings.Options{Now: a.options.Now, Log: a.options.Log})
+	if err != nil {
+		return err
+	}
+	if err := all.Reseal(ctx); err != nil {
+		return err
+	}
+	d, err := desk.Open(ctx, a.store, desk.Options{Now: a.options.Now, Log: a.options.Log})
+	if err != nil {
+		return err
+	}
+	return channels.Reseal(ctx, d, box)
 }
 
 // open fills in the defaults, opens the database and brings it up to date.
@@ -136,8 +151,7 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	facebook, err := a.readSettings(ctx, box)
-	if err != nil {
+	if err := a.openSettings(ctx, box); err != nil {
 		return err
 	}
 	if err := a.letIn(ctx, box); err != nil {
@@ -145,11 +159,12 @@ func (a *App) wire(ctx context.Context) error {
 	}
 	client := &messenger.Client{
 		BaseURL: c.GraphURL, Version: c.GraphVersion,
-		AppID: facebook[settings.FacebookAppID], AppSecret: facebook[settings.FacebookAppSecret],
+		AppID: a.setting(settings.FacebookAppID)(), AppSecret: a.setting(settings.FacebookAppSecret)(),
 	}
 	a.Desk, err = desk.Open(ctx, a.store, desk.Options{
 		Limits: desk.Limits{
-			SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: simultaneous,
+			SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow,
+			SimultaneousChats: func() int { return a.Settings.Current().Number(settings.SimultaneousChats) },
 		},
 		WorkAdded: func() { a.sending.Signal(); a.profiles.Signal() },
 		Now:       o.Now, Log: o.Log,
@@ -158,7 +173,8 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	a.inbox = ingest.New(a.store, a.Desk, ingest.Options{
-		AppSecret: client.AppSecret, VerifyToken: facebook[settings.FacebookWebhookVerifyToken], Now: o.Now, Log: o.Log,
+		AppSecret: a.setting(settings.FacebookAppSecret), VerifyToken: a.setting(settings.FacebookWebhookVerifyToken),
+		Now: o.Now, Log: o.Log,
 	})
 	a.Channels = channels.New(a.Desk, client, box, a.inbox.ReplayPage, o.Now, o.Log)
 	outgoing := sender.New(a.Desk, a.Channels, client, o.Now, o.Log)
@@ -166,8 +182,10 @@ func (a *App) wire(ctx context.Context) error {
 	a.profiles = work.New(a.store, work.Options{Workers: profilesAtOnce, Now: o.Now, Log: o.Log},
 		map[string]work.Handler{desk.WorkProfile: a.Channels.ReadProfile})
 	a.edge = edge.New(edge.Options{
-		Resolver: &graph.Resolver{Desk: a.Desk, Auth: a.Auth, Channels: a.Channels, Ingest: a.inbox, Log: o.Log},
-		Auth:     a.Auth, PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins,
+		Resolver: &graph.Resolver{
+			Desk: a.Desk, Auth: a.Auth, Channels: a.Channels, Ingest: a.inbox, Settings: a.Settings, Audit: audit.Open(a.store), Log: o.Log,
+		},
+		Auth: a.Auth, PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins,
 		MaxConnections: c.MaxConnections, Timing: o.Timing, Now: o.Now, Log: o.Log,
 	})
 	a.server = &http.Server{
@@ -190,16 +208,29 @@ func (a *App) openBox() (*seal.Box, error) {
 	return seal.New(key)
 }
 
-func (a *App) readSettings(ctx context.Context, box *seal.Box) (map[settings.Code]string, error) {
-	c, all := a.options.Config, settings.New(a.store, box, a.options.Now)
-	err := all.Fill(ctx, map[settings.Code]string{
+// openSettings reads the settings, and fills in what the environment says where
+// nobody has set anything.
+func (a *App) openSettings(ctx context.Context, box *seal.Box) (err error) {
+	c := a.options.Config
+	a.Settings, err = settings.Open(ctx, a.store, box, settings.Options{
+		Changed: func() {
+			if a.Desk != nil { // else it is what is filled in before there is anybody to tell
+				a.Desk.Events().Committed()
+			}
+		}, Now: a.options.Now, Log: a.options.Log,
+	})
+	if err != nil {
+		return err
+	}
+	return a.Settings.Fill(ctx, map[settings.Code]string{
 		settings.FacebookAppID: c.FacebookAppID, settings.FacebookAppSecret: c.FacebookAppSecret,
 		settings.FacebookWebhookVerifyToken: c.FacebookWebhookVerifyToken,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return all.Read(ctx)
+}
+
+// setting gives a setting as it is when it is asked for.
+func (a *App) setting(c settings.Code) func() string {
+	return func() string { return a.Settings.Current().Text(c) }
 }
 
 // letIn starts sign-in, and makes the first administrator.
@@ -254,7 +285,7 @@ func (a *App) Run(ctx context.Context) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){a.Desk.Run, a.inbox.Run, a.sending.Run, a.profiles.Run, a.keepHouse} {
+	for _, part := range []func(context.Context){a.Desk.Run, a.Settings.Run, a.inbox.Run, a.sending.Run, a.profiles.Run, a.keepHouse} {
 		parts.Go(func() { part(working) })
 	}
 	served := make(chan error, 1)

@@ -16,6 +16,8 @@ import (
 	"parley/server/app"
 	"parley/server/app/apptest"
 	"parley/server/config"
+	"parley/server/seal"
+	"parley/server/settings"
 	"parley/server/store/storetest"
 )
 
@@ -238,4 +240,24 @@ func TestAfterRotatingKeysNewTokensAndOldOnesAreAccepted(t *testing.T) {
 	if header := func(token string) string { head, _, _ := strings.Cut(token, "."); return head }; header(before.Token) == header(after.Token) {
 		t.Error("the old key still signs")
 	}
+}
+
+func TestAfterRotatingTheOldSecretKeyCanGo(t *testing.T) {
+	w := apptest.Start(t, apptest.Options{Postgres: true})
+	fresh := seal.Generate()
+	err := app.RotateKeys(t.Context(), app.Options{Config: config.Config{
+		DatabaseURL: w.Options.Database, SecretKey: fresh + "," + w.Options.SecretKey, PublicURL: "http://parley.test", AccessTokenTTL: time.Minute,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := apptest.Start(t, apptest.Options{Database: w.Options.Database, SecretKey: fresh, Bare: true})
+	token, err := after.App.Channels.Token(after.Store.Client().Channel.Query().OnlyX(t.Context()))
+	if err != nil || token != w.Page.Token {
+		t.Errorf("the page's token is %q, %v", token, err)
+	}
+	if secret := after.App.Settings.Current().Text(settings.FacebookAppSecret); secret != w.App.Settings.Current().Text(settings.FacebookAppSecret) {
+		t.Errorf("the app's secret is %q", secret)
+	}
+	after.SignIn(apptest.AdminEmail)
 }

@@ -38,7 +38,7 @@ func (s *Service) EnsureAdmin(ctx context.Context, email, password string) (crea
 		return false, Credentials{}, err
 	}
 	err = s.store.InTx(ctx, func(tx *store.Tx) error {
-		if err := lockTable(ctx, tx, operator.Table); err != nil {
+		if err := tx.Lock(ctx, operator.Table); err != nil {
 			return err
 		}
 		there, err := tx.Operator.Query().Where(isAdmin).Exist(ctx)

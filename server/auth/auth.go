@@ -93,13 +93,3 @@ func (s *Service) Start(ctx context.Context) error {
 }
 
 func (s *Service) now() time.Time { return s.opts.Now().UTC().Truncate(time.Microsecond) }
-
-// lockTable makes replicas that want to write a table for the first time wait
-// for each other; readers go on. SQLite has one writer anyway.
-func lockTable(ctx context.Context, tx *store.Tx, table string) error {
-	if !tx.Postgres() {
-		return nil
-	}
-	_, err := tx.Exec(ctx, "LOCK TABLE "+table+" IN SHARE ROW EXCLUSIVE MODE")
-	return err
-}

@@ -40,7 +40,7 @@ type signer struct {
 
 func (s *Service) loadOrCreateRing(ctx context.Context) error {
 	err := s.store.InTx(ctx, func(tx *store.Tx) error {
-		if err := lockTable(ctx, tx, signingkey.Table); err != nil {
+		if err := tx.Lock(ctx, signingkey.Table); err != nil {
 			return err
 		}
 		there, err := tx.SigningKey.Query().Exist(ctx)
@@ -59,7 +59,7 @@ func (s *Service) loadOrCreateRing(ctx context.Context) error {
 // valid token can be left, and seals the rest again where their seal is stale.
 func (s *Service) Rotate(ctx context.Context) error {
 	err := s.store.InTx(ctx, func(tx *store.Tx) error {
-		if err := lockTable(ctx, tx, signingkey.Table); err != nil {
+		if err := tx.Lock(ctx, signingkey.Table); err != nil {
 			return err
 		}
 		rows, err := inOrder(tx.Client).All(ctx)

@@ -89,6 +89,20 @@ func (c *Channels) Token(ch *ent.Channel) (string, error) {
 	return string(token), nil
 }
 
+// Reseal seals with the first secret key the tokens that are sealed with another.
+func Reseal(ctx context.Context, d *desk.Desk, box *seal.Box) error {
+	return d.ResealTokens(ctx, func(ch *ent.Channel) ([]byte, error) {
+		if !box.Stale(ch.Token) {
+			return nil, nil
+		}
+		token, err := box.Open(ch.Token, tokenPlace(ch.ExternalID))
+		if err != nil {
+			return nil, fmt.Errorf("open the token of channel %s: %w", ch.ID, err)
+		}
+		return box.Seal(token, tokenPlace(ch.ExternalID)), nil
+	})
+}
+
 func tokenPlace(page string) string { return "channel-token:" + page }
 
 // refused is a provider's error for whoever connects a page.

@@ -71,11 +71,11 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	log := slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var pool *work.Pool
 	d, err := desk.Open(ctx, s, desk.Options{
-		Limits:    desk.Limits{SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: 5},
+		Limits:    desk.Limits{SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: func() int { return 5 }},
 		WorkAdded: func() { pool.Signal() }, Now: w.clock.Now, Log: log,
 	})
 	w.must(err)
-	w.inbox = ingest.New(s, d, ingest.Options{AppSecret: appSecret, VerifyToken: verifyToken, Now: w.clock.Now, Log: log})
+	w.inbox = ingest.New(s, d, ingest.Options{AppSecret: func() string { return appSecret }, VerifyToken: func() string { return verifyToken }, Now: w.clock.Now, Log: log})
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
 	client := &messenger.Client{BaseURL: api.URL, AppID: appID, AppSecret: appSecret}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"parley/server/seal"
+	"parley/server/weburl"
 )
 
 // variable is one thing that can be told, bound to the field that it fills.
@@ -34,13 +35,13 @@ func variables(c *Config) []variable {
 			meaning: "`postgres://` URL of the database; empty means the embedded SQLite in the data folder"},
 		{name: "PARLEY_DATA", flag: "data", initial: "./data", field: bind(&c.Data, text),
 			meaning: "folder of the embedded database and of its secret key"},
-		{name: "PARLEY_PUBLIC_URL", flag: "public-url", field: bind(&c.PublicURL, webURL),
+		{name: "PARLEY_PUBLIC_URL", flag: "public-url", field: bind(&c.PublicURL, weburl.Parse),
 			meaning: "URL under which browsers and Facebook reach this server; empty means `http://` and the address"},
 		{name: "PARLEY_SECRET_KEY", field: bind(&c.SecretKey, secretKey), redact: hidden,
 			meaning: "base64 of 32 random bytes that seals secrets at rest; several with commas between: the first seals, all open. Required with PostgreSQL; the embedded default makes its own"},
-		{name: "PARLEY_GRAPH_URL", flag: "graph-url", initial: "https://graph.facebook.com", field: bind(&c.GraphURL, webURL),
+		{name: "PARLEY_GRAPH_URL", flag: "graph-url", initial: "https://graph.facebook.com", field: bind(&c.GraphURL, weburl.Parse),
 			meaning: "Facebook's Graph API"},
-		{name: "PARLEY_FACEBOOK_URL", flag: "facebook-url", initial: "https://www.facebook.com", field: bind(&c.FacebookURL, webURL),
+		{name: "PARLEY_FACEBOOK_URL", flag: "facebook-url", initial: "https://www.facebook.com", field: bind(&c.FacebookURL, weburl.Parse),
 			meaning: "Facebook's pages, for its login"},
 		{name: "PARLEY_GRAPH_VERSION", flag: "graph-version", initial: "v26.0", field: bind(&c.GraphVersion, graphVersion),
 			meaning: "version of the Graph API"},
@@ -133,17 +134,6 @@ func database(s string) (string, error) {
 		return "", errors.New("must be a postgres:// URL, or empty for the embedded database")
 	}
 	return s, nil
-}
-
-func webURL(s string) (string, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return "", errors.New("must be an absolute http:// or https:// URL")
-	}
-	if strings.ContainsAny(s, "?#") || u.User != nil {
-		return "", errors.New("must be a URL without user, query and fragment")
-	}
-	return strings.TrimRight(s, "/"), nil
 }
 
 func secretKey(s string) (string, error) {

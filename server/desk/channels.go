@@ -69,6 +69,31 @@ func (d *Desk) SetChannelState(ctx context.Context, seen *ent.Channel, state cha
 	})
 }
 
+// ResealTokens has the tokens of all channels sealed again by a function that
+// gives nil for one that may stay.
+func (d *Desk) ResealTokens(ctx context.Context, reseal func(*ent.Channel) ([]byte, error)) error {
+	return d.write(ctx, func(c *change) error {
+		query := c.Channel.Query().Order(ent.Asc(channel.FieldID))
+		if c.Postgres() {
+			query.ForUpdate()
+		}
+		all, err := query.All(ctx)
+		if err != nil {
+			return err
+		}
+		for _, ch := range all {
+			token, err := reseal(ch)
+			if err == nil && token != nil {
+				err = ch.Update().SetToken(token).Exec(ctx)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // ChannelChange is what to change of a channel; nil stays.
 type ChannelChange struct {
 	ID              globalid.ID

@@ -127,7 +127,7 @@ func (c *change) checkCapacity(ctx context.Context, v Viewer) error {
 	if err != nil {
 		return err
 	}
-	if busy >= c.d.limits.SimultaneousChats {
+	if busy >= c.d.limits.SimultaneousChats() {
 		return fault.New(fault.LimitHit, "", "you have %d chats in progress, which is the limit", busy)
 	}
 	return nil

@@ -38,7 +38,7 @@ const (
 type Limits struct {
 	SplitText         func(string) []string // into parts that one provider message can hold
 	ReplyWindow       time.Duration         // how long after the customer's last message one may answer
-	SimultaneousChats int                   // chats in progress per operator
+	SimultaneousChats func() int            // chats in progress per operator, as it is now
 }
 
 // Desk is the domain over one database.

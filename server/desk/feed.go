@@ -269,8 +269,7 @@ func (f *Feed) sees(entry eventlog.Entry) sight {
 		return hidden
 	case now && about.chat != nil && !f.viewer.in(about.audience):
 		return hidden // it would be shown as it is now, when it is theirs no more; its removal follows
-	case entry.Kind == event.KindChannelUpdated && f.viewer.Role() == operator.RoleIntegrator,
-		entry.Kind == event.KindOperatorUpdated && f.viewer.Role() == operator.RoleIntegrator:
+	case isSetUp(entry.Kind) && f.viewer.Role() == operator.RoleIntegrator:
 		return shown
 	case now && entry.Kind == event.KindChatUpdated && entry.AudienceBefore != nil && !before:
 		return opened // it came into their view
@@ -280,6 +279,11 @@ func (f *Feed) sees(entry eventlog.Entry) sight {
 		return removed
 	}
 	return hidden
+}
+
+// isSetUp holds for what who sets things up hears of, too.
+func isSetUp(k event.Kind) bool {
+	return k == event.KindChannelUpdated || k == event.KindOperatorUpdated || k == event.KindSettingsUpdated
 }
 
 // passes holds for what the filter does not sort out.

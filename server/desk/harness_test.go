@@ -101,7 +101,7 @@ func (b *bench) open(s *store.Store) *Desk {
 	return must(Open(ctx, s, Options{
 		Limits: Limits{
 			SplitText:   func(text string) []string { return strings.SplitAfter(text, "|") },
-			ReplyWindow: 24 * time.Hour, SimultaneousChats: limit,
+			ReplyWindow: 24 * time.Hour, SimultaneousChats: func() int { return limit },
 		},
 		WorkAdded: func() {}, Now: b.clock.Now, Log: slog.New(slog.DiscardHandler),
 	}))

@@ -30,6 +30,8 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 var ctx = context.Background()
 
+func always(s string) func() string { return func() string { return s } }
+
 const (
 	appID       = "1517776481860111"
 	appSecret   = "an app secret"
@@ -84,11 +86,11 @@ func (w *world) replica(s *store.Store, o ...func(*ingest.Options)) *replica {
 	log := slog.New(slog.NewTextHandler(r.logged, nil))
 	var err error
 	r.desk, err = desk.Open(ctx, s, desk.Options{
-		Limits:    desk.Limits{SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: 5},
+		Limits:    desk.Limits{SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: func() int { return 5 }},
 		WorkAdded: func() {}, Now: w.clock.Now, Log: log,
 	})
 	w.must(err)
-	options := ingest.Options{AppSecret: appSecret, VerifyToken: verifyToken, Now: w.clock.Now, Log: log}
+	options := ingest.Options{AppSecret: always(appSecret), VerifyToken: always(verifyToken), Now: w.clock.Now, Log: log}
 	for _, change := range o {
 		change(&options)
 	}

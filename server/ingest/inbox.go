@@ -26,7 +26,7 @@ const (
 
 // Options are what an Inbox needs to know.
 type Options struct {
-	AppSecret, VerifyToken string
+	AppSecret, VerifyToken func() string // as they are now; none lets nobody in
 	Now                    func() time.Time
 	Log                    *slog.Logger
 }

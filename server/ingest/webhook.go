@@ -30,7 +30,7 @@ func (in *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // (messenger platform, webhooks, Oct 2026).
 func (in *Inbox) verify(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	given, want := []byte(query.Get("hub.verify_token")), []byte(in.VerifyToken)
+	given, want := []byte(query.Get("hub.verify_token")), []byte(in.VerifyToken())
 	if len(want) == 0 || query.Get("hub.mode") != "subscribe" || subtle.ConstantTimeCompare(given, want) != 1 {
 		w.WriteHeader(http.StatusForbidden)
 		return
@@ -64,7 +64,7 @@ func (in *Inbox) receive(w http.ResponseWriter, r *http.Request) {
 		overloaded(w)
 	case err != nil:
 		w.WriteHeader(http.StatusBadRequest)
-	case !messenger.Verify(in.AppSecret, r.Header.Get("X-Hub-Signature-256"), body):
+	case !messenger.Verify(in.AppSecret(), r.Header.Get("X-Hub-Signature-256"), body):
 		w.WriteHeader(http.StatusUnauthorized)
 	default:
 		in.accept(w, r, rowsOf(body, in.now()))

@@ -22,7 +22,7 @@ import (
 func TestTheAddressIsVerifiedOnlyWithTheRightTokenAndMode(t *testing.T) {
 	onBoth(t, func(w *world) {
 		r := w.replica(w.store)
-		bare := w.replica(w.store, func(o *ingest.Options) { o.VerifyToken = "" })
+		bare := w.replica(w.store, func(o *ingest.Options) { o.VerifyToken = always("") })
 		for _, c := range []struct {
 			to          *replica
 			mode, token string
@@ -62,7 +62,7 @@ func TestTheAddressIsVerifiedOnlyWithTheRightTokenAndMode(t *testing.T) {
 func TestNothingIsStoredWithoutTheRightSignature(t *testing.T) {
 	onBoth(t, func(w *world) {
 		r := w.replica(w.store)
-		bare := w.replica(w.store, func(o *ingest.Options) { o.AppSecret = "" })
+		bare := w.replica(w.store, func(o *ingest.Options) { o.AppSecret = always("") })
 		body := []byte(envelope(text("p1", "m_1", "hello", time.Now())))
 		mac := hmac.New(sha1.New, []byte(appSecret))
 		mac.Write(body)

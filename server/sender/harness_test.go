@@ -140,13 +140,13 @@ func (w *world) replica(s *store.Store, o options) *replica {
 func assemble(s *store.Store, graphURL string, now func() time.Time, log *slog.Logger, o options) (*desk.Desk, *channels.Channels, *ingest.Inbox, *work.Pool, error) {
 	var pool *work.Pool
 	d, err := desk.Open(ctx, s, desk.Options{
-		Limits:    desk.Limits{SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: 5},
+		Limits:    desk.Limits{SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow, SimultaneousChats: func() int { return 5 }},
 		WorkAdded: func() { pool.Signal() }, Now: now, Log: log,
 	})
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	inbox := ingest.New(s, d, ingest.Options{AppSecret: appSecret, VerifyToken: verifyToken, Now: now, Log: log})
+	inbox := ingest.New(s, d, ingest.Options{AppSecret: func() string { return appSecret }, VerifyToken: func() string { return verifyToken }, Now: now, Log: log})
 	if o.key == "" {
 		o.key = key
 	}

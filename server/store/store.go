@@ -154,6 +154,16 @@ func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row 
 	return tx.QueryRowContext(ctx, tx.store.SQL(query), args...)
 }
 
+// Lock makes transactions that want to write a table so wait for each other until
+// the commit; readers go on. SQLite has one writer anyway.
+func (tx *Tx) Lock(ctx context.Context, table string) error {
+	if !tx.Postgres() {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "LOCK TABLE "+table+" IN SHARE ROW EXCLUSIVE MODE")
+	return err
+}
+
 // Savepoint runs f so that, if it fails, only what f did is undone and the
 // transaction can go on.
 func (tx *Tx) Savepoint(ctx context.Context, f func() error) error {

@@ -1,0 +1,32 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+	"github.com/google/uuid"
+)
+
+// AuditEntry is one thing that somebody changed. It is written with the change,
+// and never again.
+type AuditEntry struct{ ent.Schema }
+
+func (AuditEntry) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.UUID("operator_id", uuid.UUID{}).Optional().Nillable().Immutable().
+			Comment("who; neither is set where the installation itself did it"),
+		field.UUID("client_id", uuid.UUID{}).Optional().Nillable().Immutable(),
+		field.Enum("action").NamedValues(
+			"SettingChanged", "SETTING_CHANGED",
+		).Immutable(),
+		field.String("subject").Immutable().Comment("a setting's code, or a global id"),
+		field.String("before").Optional().Nillable().Immutable().Comment("null where there was none, and of secrets"),
+		field.String("after").Optional().Nillable().Immutable(),
+		createdAt(),
+	}
+}
+
+func (AuditEntry) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("created_at", "id")}
+}
