@@ -37,6 +37,8 @@ type Channel struct {
 	QueueID *uuid.UUID `json:"queue_id,omitempty"`
 	// Language holds the value of the "language" field.
 	Language string `json:"language,omitempty"`
+	// ArchivedAt holds the value of the "archived_at" field.
+	ArchivedAt *time.Time `json:"archived_at,omitempty"`
 	// page access token, sealed
 	Token []byte `json:"-"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -84,7 +86,7 @@ func (*Channel) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case channel.FieldProvider, channel.FieldExternalID, channel.FieldName, channel.FieldPictureURL, channel.FieldState, channel.FieldStateReason, channel.FieldLanguage:
 			values[i] = new(sql.NullString)
-		case channel.FieldCreatedAt:
+		case channel.FieldArchivedAt, channel.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		case channel.FieldID:
 			values[i] = new(uuid.UUID)
@@ -163,6 +165,13 @@ func (_m *Channel) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field language", values[i])
 			} else if value.Valid {
 				_m.Language = value.String
+			}
+		case channel.FieldArchivedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field archived_at", values[i])
+			} else if value.Valid {
+				_m.ArchivedAt = new(time.Time)
+				*_m.ArchivedAt = value.Time
 			}
 		case channel.FieldToken:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -251,6 +260,11 @@ func (_m *Channel) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("language=")
 	builder.WriteString(_m.Language)
+	builder.WriteString(", ")
+	if v := _m.ArchivedAt; v != nil {
+		builder.WriteString("archived_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("token=<sensitive>")
 	builder.WriteString(", ")

@@ -119,6 +119,20 @@ func (_c *ChannelCreate) SetNillableLanguage(v *string) *ChannelCreate {
 	return _c
 }
 
+// SetArchivedAt sets the "archived_at" field.
+func (_c *ChannelCreate) SetArchivedAt(v time.Time) *ChannelCreate {
+	_c.mutation.SetArchivedAt(v)
+	return _c
+}
+
+// SetNillableArchivedAt sets the "archived_at" field if the given value is not nil.
+func (_c *ChannelCreate) SetNillableArchivedAt(v *time.Time) *ChannelCreate {
+	if v != nil {
+		_c.SetArchivedAt(*v)
+	}
+	return _c
+}
+
 // SetToken sets the "token" field.
 func (_c *ChannelCreate) SetToken(v []byte) *ChannelCreate {
 	_c.mutation.SetToken(v)
@@ -338,6 +352,10 @@ func (_c *ChannelCreate) createSpec() (*Channel, *sqlgraph.CreateSpec) {
 		_spec.SetField(channel.FieldLanguage, field.TypeString, value)
 		_node.Language = value
 	}
+	if value, ok := _c.mutation.ArchivedAt(); ok {
+		_spec.SetField(channel.FieldArchivedAt, field.TypeTime, value)
+		_node.ArchivedAt = &value
+	}
 	if value, ok := _c.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)
 		_node.Token = value
@@ -506,6 +524,24 @@ func (u *ChannelUpsert) SetLanguage(v string) *ChannelUpsert {
 // UpdateLanguage sets the "language" field to the value that was provided on create.
 func (u *ChannelUpsert) UpdateLanguage() *ChannelUpsert {
 	u.SetExcluded(channel.FieldLanguage)
+	return u
+}
+
+// SetArchivedAt sets the "archived_at" field.
+func (u *ChannelUpsert) SetArchivedAt(v time.Time) *ChannelUpsert {
+	u.Set(channel.FieldArchivedAt, v)
+	return u
+}
+
+// UpdateArchivedAt sets the "archived_at" field to the value that was provided on create.
+func (u *ChannelUpsert) UpdateArchivedAt() *ChannelUpsert {
+	u.SetExcluded(channel.FieldArchivedAt)
+	return u
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (u *ChannelUpsert) ClearArchivedAt() *ChannelUpsert {
+	u.SetNull(channel.FieldArchivedAt)
 	return u
 }
 
@@ -698,6 +734,27 @@ func (u *ChannelUpsertOne) SetLanguage(v string) *ChannelUpsertOne {
 func (u *ChannelUpsertOne) UpdateLanguage() *ChannelUpsertOne {
 	return u.Update(func(s *ChannelUpsert) {
 		s.UpdateLanguage()
+	})
+}
+
+// SetArchivedAt sets the "archived_at" field.
+func (u *ChannelUpsertOne) SetArchivedAt(v time.Time) *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetArchivedAt(v)
+	})
+}
+
+// UpdateArchivedAt sets the "archived_at" field to the value that was provided on create.
+func (u *ChannelUpsertOne) UpdateArchivedAt() *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateArchivedAt()
+	})
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (u *ChannelUpsertOne) ClearArchivedAt() *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.ClearArchivedAt()
 	})
 }
 
@@ -1062,6 +1119,27 @@ func (u *ChannelUpsertBulk) SetLanguage(v string) *ChannelUpsertBulk {
 func (u *ChannelUpsertBulk) UpdateLanguage() *ChannelUpsertBulk {
 	return u.Update(func(s *ChannelUpsert) {
 		s.UpdateLanguage()
+	})
+}
+
+// SetArchivedAt sets the "archived_at" field.
+func (u *ChannelUpsertBulk) SetArchivedAt(v time.Time) *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetArchivedAt(v)
+	})
+}
+
+// UpdateArchivedAt sets the "archived_at" field to the value that was provided on create.
+func (u *ChannelUpsertBulk) UpdateArchivedAt() *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateArchivedAt()
+	})
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (u *ChannelUpsertBulk) ClearArchivedAt() *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.ClearArchivedAt()
 	})
 }
 

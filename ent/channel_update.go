@@ -9,6 +9,7 @@ import (
 	"parley/ent/channel"
 	"parley/ent/predicate"
 	"parley/ent/queue"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -134,6 +135,26 @@ func (_u *ChannelUpdate) SetNillableLanguage(v *string) *ChannelUpdate {
 	return _u
 }
 
+// SetArchivedAt sets the "archived_at" field.
+func (_u *ChannelUpdate) SetArchivedAt(v time.Time) *ChannelUpdate {
+	_u.mutation.SetArchivedAt(v)
+	return _u
+}
+
+// SetNillableArchivedAt sets the "archived_at" field if the given value is not nil.
+func (_u *ChannelUpdate) SetNillableArchivedAt(v *time.Time) *ChannelUpdate {
+	if v != nil {
+		_u.SetArchivedAt(*v)
+	}
+	return _u
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (_u *ChannelUpdate) ClearArchivedAt() *ChannelUpdate {
+	_u.mutation.ClearArchivedAt()
+	return _u
+}
+
 // SetToken sets the "token" field.
 func (_u *ChannelUpdate) SetToken(v []byte) *ChannelUpdate {
 	_u.mutation.SetToken(v)
@@ -249,6 +270,12 @@ func (_u *ChannelUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Language(); ok {
 		_spec.SetField(channel.FieldLanguage, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ArchivedAt(); ok {
+		_spec.SetField(channel.FieldArchivedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ArchivedAtCleared() {
+		_spec.ClearField(channel.FieldArchivedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)
@@ -414,6 +441,26 @@ func (_u *ChannelUpdateOne) SetNillableLanguage(v *string) *ChannelUpdateOne {
 	return _u
 }
 
+// SetArchivedAt sets the "archived_at" field.
+func (_u *ChannelUpdateOne) SetArchivedAt(v time.Time) *ChannelUpdateOne {
+	_u.mutation.SetArchivedAt(v)
+	return _u
+}
+
+// SetNillableArchivedAt sets the "archived_at" field if the given value is not nil.
+func (_u *ChannelUpdateOne) SetNillableArchivedAt(v *time.Time) *ChannelUpdateOne {
+	if v != nil {
+		_u.SetArchivedAt(*v)
+	}
+	return _u
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (_u *ChannelUpdateOne) ClearArchivedAt() *ChannelUpdateOne {
+	_u.mutation.ClearArchivedAt()
+	return _u
+}
+
 // SetToken sets the "token" field.
 func (_u *ChannelUpdateOne) SetToken(v []byte) *ChannelUpdateOne {
 	_u.mutation.SetToken(v)
@@ -559,6 +606,12 @@ func (_u *ChannelUpdateOne) sqlSave(ctx context.Context) (_node *Channel, err er
 	}
 	if value, ok := _u.mutation.Language(); ok {
 		_spec.SetField(channel.FieldLanguage, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ArchivedAt(); ok {
+		_spec.SetField(channel.FieldArchivedAt, field.TypeTime, value)
+	}
+	if _u.mutation.ArchivedAtCleared() {
+		_spec.ClearField(channel.FieldArchivedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)

@@ -818,6 +818,7 @@ type ChannelMutation struct {
 	state_reason  *string
 	active        *bool
 	language      *string
+	archived_at   *time.Time
 	token         *[]byte
 	created_at    *time.Time
 	version       *int64
@@ -1271,6 +1272,55 @@ func (m *ChannelMutation) ResetLanguage() {
 	m.language = nil
 }
 
+// SetArchivedAt sets the "archived_at" field.
+func (m *ChannelMutation) SetArchivedAt(t time.Time) {
+	m.archived_at = &t
+}
+
+// ArchivedAt returns the value of the "archived_at" field in the mutation.
+func (m *ChannelMutation) ArchivedAt() (r time.Time, exists bool) {
+	v := m.archived_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldArchivedAt returns the old "archived_at" field's value of the Channel entity.
+// If the Channel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelMutation) OldArchivedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldArchivedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldArchivedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldArchivedAt: %w", err)
+	}
+	return oldValue.ArchivedAt, nil
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (m *ChannelMutation) ClearArchivedAt() {
+	m.archived_at = nil
+	m.clearedFields[channel.FieldArchivedAt] = struct{}{}
+}
+
+// ArchivedAtCleared returns if the "archived_at" field was cleared in this mutation.
+func (m *ChannelMutation) ArchivedAtCleared() bool {
+	_, ok := m.clearedFields[channel.FieldArchivedAt]
+	return ok
+}
+
+// ResetArchivedAt resets all changes to the "archived_at" field.
+func (m *ChannelMutation) ResetArchivedAt() {
+	m.archived_at = nil
+	delete(m.clearedFields, channel.FieldArchivedAt)
+}
+
 // SetToken sets the "token" field.
 func (m *ChannelMutation) SetToken(b []byte) {
 	m.token = &b
@@ -1460,7 +1510,7 @@ func (m *ChannelMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChannelMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.provider != nil {
 		fields = append(fields, channel.FieldProvider)
 	}
@@ -1487,6 +1537,9 @@ func (m *ChannelMutation) Fields() []string {
 	}
 	if m.language != nil {
 		fields = append(fields, channel.FieldLanguage)
+	}
+	if m.archived_at != nil {
+		fields = append(fields, channel.FieldArchivedAt)
 	}
 	if m.token != nil {
 		fields = append(fields, channel.FieldToken)
@@ -1523,6 +1576,8 @@ func (m *ChannelMutation) Field(name string) (ent.Value, bool) {
 		return m.QueueID()
 	case channel.FieldLanguage:
 		return m.Language()
+	case channel.FieldArchivedAt:
+		return m.ArchivedAt()
 	case channel.FieldToken:
 		return m.Token()
 	case channel.FieldCreatedAt:
@@ -1556,6 +1611,8 @@ func (m *ChannelMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldQueueID(ctx)
 	case channel.FieldLanguage:
 		return m.OldLanguage(ctx)
+	case channel.FieldArchivedAt:
+		return m.OldArchivedAt(ctx)
 	case channel.FieldToken:
 		return m.OldToken(ctx)
 	case channel.FieldCreatedAt:
@@ -1634,6 +1691,13 @@ func (m *ChannelMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLanguage(v)
 		return nil
+	case channel.FieldArchivedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetArchivedAt(v)
+		return nil
 	case channel.FieldToken:
 		v, ok := value.([]byte)
 		if !ok {
@@ -1703,6 +1767,9 @@ func (m *ChannelMutation) ClearedFields() []string {
 	if m.FieldCleared(channel.FieldQueueID) {
 		fields = append(fields, channel.FieldQueueID)
 	}
+	if m.FieldCleared(channel.FieldArchivedAt) {
+		fields = append(fields, channel.FieldArchivedAt)
+	}
 	return fields
 }
 
@@ -1719,6 +1786,9 @@ func (m *ChannelMutation) ClearField(name string) error {
 	switch name {
 	case channel.FieldQueueID:
 		m.ClearQueueID()
+		return nil
+	case channel.FieldArchivedAt:
+		m.ClearArchivedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Channel nullable field %s", name)
@@ -1754,6 +1824,9 @@ func (m *ChannelMutation) ResetField(name string) error {
 		return nil
 	case channel.FieldLanguage:
 		m.ResetLanguage()
+		return nil
+	case channel.FieldArchivedAt:
+		m.ResetArchivedAt()
 		return nil
 	case channel.FieldToken:
 		m.ResetToken()

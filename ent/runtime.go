@@ -52,7 +52,7 @@ func init() {
 	// channel.DefaultLanguage holds the default value on creation for the language field.
 	channel.DefaultLanguage = channelDescLanguage.Default.(string)
 	// channelDescVersion is the schema descriptor for version field.
-	channelDescVersion := channelFields[12].Descriptor()
+	channelDescVersion := channelFields[13].Descriptor()
 	// channel.DefaultVersion holds the default value on creation for the version field.
 	channel.DefaultVersion = channelDescVersion.Default.(int64)
 	// channelDescID is the schema descriptor for id field.

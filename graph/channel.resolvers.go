@@ -11,7 +11,6 @@ import (
 	"parley/ent"
 	"parley/graph/generated"
 	"parley/graph/model"
-	"parley/server/desk"
 )
 
 func (r *channelResolver) Queue(ctx context.Context, obj *ent.Channel) (*ent.Queue, error) {
@@ -23,21 +22,36 @@ func (r *channelResolver) Language(ctx context.Context, obj *ent.Channel) (*stri
 }
 
 func (r *mutationResolver) ConnectFacebookPage(ctx context.Context, input model.ConnectFacebookPageInput) (*model.ConnectFacebookPagePayload, error) {
-	channel, err := r.Channels.ConnectPage(ctx, input.PageAccessToken)
+	channel, err := r.Channels.ConnectPage(ctx, actor(ctx), input.PageAccessToken)
 	userErrors, err := failures(err)
 	return &model.ConnectFacebookPagePayload{Channel: unless(err, userErrors, channel), UserErrors: userErrors}, err
 }
 
+func (r *mutationResolver) DisconnectChannel(ctx context.Context, input model.ChannelInput) (*model.ChannelPayload, error) {
+	return changedChannel(r.Channels.Disconnect(ctx, actor(ctx), channelRef(input)))
+}
+
+func (r *mutationResolver) ArchiveChannel(ctx context.Context, input model.ChannelInput) (*model.ChannelPayload, error) {
+	return changedChannel(r.Desk.Archive(ctx, actor(ctx), channelRef(input), true))
+}
+
+func (r *mutationResolver) UnarchiveChannel(ctx context.Context, input model.ChannelInput) (*model.ChannelPayload, error) {
+	return changedChannel(r.Desk.Archive(ctx, actor(ctx), channelRef(input), false))
+}
+
+func (r *mutationResolver) DeleteChannel(ctx context.Context, input model.ChannelInput) (*model.DeleteChannelPayload, error) {
+	userErrors, err := failures(r.Channels.Delete(ctx, actor(ctx), channelRef(input)))
+	return &model.DeleteChannelPayload{DeletedChannelID: unless(err, userErrors, &input.ID), UserErrors: userErrors}, err
+}
+
 func (r *mutationResolver) UpdateChannel(ctx context.Context, input model.UpdateChannelInput) (*model.UpdateChannelPayload, error) {
-	channel, err := r.Desk.UpdateChannel(ctx, desk.ChannelChange{
-		ID: input.ID, Active: input.Active, QueueID: input.QueueID, Language: input.Language, ExpectedVersion: number(input.ExpectedVersion),
-	})
+	channel, err := r.Desk.UpdateChannel(ctx, actor(ctx), channelChange(input))
 	userErrors, err := failures(err)
 	return &model.UpdateChannelPayload{Channel: unless(err, userErrors, channel), UserErrors: userErrors}, err
 }
 
-func (r *queryResolver) Channels(ctx context.Context, first *int, after *string) (*model.ChannelConnection, error) {
-	return channelConnection(seen(load(ctx).sawChannel)(r.Desk.Channels(ctx, viewer(ctx), forward(first, after))))
+func (r *queryResolver) Channels(ctx context.Context, archived bool, first *int, after *string) (*model.ChannelConnection, error) {
+	return channelConnection(seen(load(ctx).sawChannel)(r.Desk.Channels(ctx, viewer(ctx), forward(first, after), archived)))
 }
 
 func (r *Resolver) Channel() generated.ChannelResolver { return &channelResolver{r} }

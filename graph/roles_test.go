@@ -56,6 +56,10 @@ var access = map[string]struct{ who, operation string }{
 	"Mutation.setOperatorState":     {people, `mutation { setOperatorState(input: {state: OFFLINE}) { userErrors { code } } }`},
 	"Mutation.connectFacebookPage":  {settles, `mutation { connectFacebookPage(input: {pageAccessToken: ""}) { userErrors { code } } }`},
 	"Mutation.updateChannel":        {settles, `mutation { updateChannel(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.disconnectChannel":    {settles, `mutation { disconnectChannel(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.archiveChannel":       {settles, `mutation { archiveChannel(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.unarchiveChannel":     {settles, `mutation { unarchiveChannel(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.deleteChannel":        {settles, `mutation { deleteChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.createQueue":          {settles, `mutation { createQueue(input: {name: ""}) { userErrors { code } } }`},
 	"Mutation.updateQueue":          {settles, `mutation { updateQueue(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.createOperator":       {settles, `mutation { createOperator(input: {email: "", name: "", password: "", role: ADMIN}) { userErrors { code } } }`},
@@ -68,7 +72,7 @@ var access = map[string]struct{ who, operation string }{
 // shown is the same for the fields that not everybody gets a value of.
 var shown = map[string]string{
 	"Channel.externalId": reads, "Channel.state": reads, "Channel.stateReason": reads, "Channel.active": reads,
-	"Channel.queue": reads, "Channel.language": reads,
+	"Channel.queue": reads, "Channel.language": reads, "Channel.archivedAt": reads,
 	"Queue.rule": reads, "Queue.members": reads,
 	"Operator.email": reads, "Operator.role": reads, "Operator.state": reads,
 }
@@ -203,7 +207,7 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 	apptest.Each(t, apptest.Options{}, func(t *testing.T, w *world) {
 		all := cast(w)
 		w.Members(w.Queue, all['O'], all['B'])
-		w.Admin.Must(`mutation($id: ID!) { updateChannel(input: {id: $id, language: "de"}) { userErrors { code } } }`, vars{"id": w.Channel})
+		w.Admin.Must(`mutation($id: ID!) { updateChannel(input: {id: $id, language: "de"}) { userErrors { code } } archiveChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
 		things := map[string]string{"Channel": w.Channel, "Queue": w.Queue, "Operator": all['O'].ID}
 		for letter, as := range all {
 			if letter == '-' {

@@ -120,6 +120,25 @@ func toFailure(d *ent.Delivery) *model.DeliveryFailure {
 	return &model.DeliveryFailure{Code: d.ErrorCode, Reason: d.ErrorReason, Retryable: d.Retryable}
 }
 
+func channelRef(in model.ChannelInput) desk.ChannelRef {
+	return desk.ChannelRef{ID: in.ID, ExpectedVersion: number(in.ExpectedVersion)}
+}
+
+func channelChange(in model.UpdateChannelInput) desk.ChannelChange {
+	u := desk.ChannelChange{
+		ChannelRef: desk.ChannelRef{ID: in.ID, ExpectedVersion: number(in.ExpectedVersion)}, Active: in.Active, Language: in.Language,
+	}
+	if queue, given := in.QueueID.ValueOK(); given {
+		u.Queue = &desk.Queued{ID: value(queue)}
+	}
+	return u
+}
+
+func changedChannel(channel *ent.Channel, err error) (*model.ChannelPayload, error) {
+	userErrors, err := failures(err)
+	return &model.ChannelPayload{Channel: unless(err, userErrors, channel), UserErrors: userErrors}, err
+}
+
 func settingsChange(in model.UpdateSystemSettingsInput) settings.Change {
 	c := settings.Change{DryRun: in.DryRun, ExpectedVersion: number(in.ExpectedVersion)}
 	for _, s := range in.Settings {

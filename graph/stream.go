@@ -143,6 +143,8 @@ func toEvent(e desk.Event) model.ChatEvent {
 		return &model.ChatOpened{Cursor: e.Cursor, At: e.At, Chat: e.Chat}
 	case e.Kind == event.KindOperatorUpdated:
 		return &model.OperatorUpdated{Cursor: e.Cursor, At: e.At, Operator: e.Operator}
+	case e.Kind == event.KindChannelUpdated && e.Channel == nil:
+		return &model.ChannelRemoved{Cursor: e.Cursor, At: e.At, ChannelID: (&ent.Channel{ID: *e.ChannelID}).GlobalID()}
 	case e.Kind == event.KindChannelUpdated:
 		return &model.ChannelUpdated{Cursor: e.Cursor, At: e.At, Channel: e.Channel}
 	case e.Kind == event.KindSettingsUpdated:

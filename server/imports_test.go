@@ -39,9 +39,9 @@ var mayImport = map[string]string{
 	"server/auth":     "ent server/fault server/globalid server/seal server/store",
 
 	// The domain, and what brings the provider's world to it and back.
-	"server/desk":     "ent server/eventlog server/fault server/globalid server/paging server/store server/work",
+	"server/desk":     "ent server/audit server/eventlog server/fault server/globalid server/paging server/store server/work",
 	"server/ingest":   "ent server/desk server/fault server/globalid server/messenger server/paging server/store",
-	"server/channels": "ent server/desk server/fault server/messenger server/seal server/work",
+	"server/channels": "ent server/audit server/desk server/fault server/messenger server/seal server/work",
 	"server/sender":   "ent server/channels server/desk server/messenger server/store server/work",
 
 	// The API.
@@ -50,7 +50,7 @@ var mayImport = map[string]string{
 
 	// Programs.
 	"server/app":                     everything,
-	"server/demo":                    "ent server/app server/auth server/config server/desk server/globalid server/graphiql server/messenger/messengertest",
+	"server/demo":                    "ent server/app server/audit server/auth server/config server/desk server/globalid server/graphiql server/messenger/messengertest",
 	"server":                         "server/app server/config server/demo server/memory server/store",
 	"server/messenger/messengersim":  "server/messenger server/messenger/messengertest",
 	"server/messenger/messengertest": "server/messenger",

@@ -64,7 +64,13 @@ type Action string
 
 // Action values.
 const (
-	ActionSettingChanged Action = "SETTING_CHANGED"
+	ActionSettingChanged      Action = "SETTING_CHANGED"
+	ActionChannelConnected    Action = "CHANNEL_CONNECTED"
+	ActionChannelChanged      Action = "CHANNEL_CHANGED"
+	ActionChannelDisconnected Action = "CHANNEL_DISCONNECTED"
+	ActionChannelArchived     Action = "CHANNEL_ARCHIVED"
+	ActionChannelUnarchived   Action = "CHANNEL_UNARCHIVED"
+	ActionChannelDeleted      Action = "CHANNEL_DELETED"
 )
 
 func (a Action) String() string {
@@ -74,7 +80,7 @@ func (a Action) String() string {
 // ActionValidator is a validator for the "action" field enum values. It is called by the builders before save.
 func ActionValidator(a Action) error {
 	switch a {
-	case ActionSettingChanged:
+	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted:
 		return nil
 	default:
 		return fmt.Errorf("auditentry: invalid enum value for action field: %q", a)

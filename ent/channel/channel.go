@@ -33,6 +33,8 @@ const (
 	FieldQueueID = "queue_id"
 	// FieldLanguage holds the string denoting the language field in the database.
 	FieldLanguage = "language"
+	// FieldArchivedAt holds the string denoting the archived_at field in the database.
+	FieldArchivedAt = "archived_at"
 	// FieldToken holds the string denoting the token field in the database.
 	FieldToken = "token"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -64,6 +66,7 @@ var Columns = []string{
 	FieldActive,
 	FieldQueueID,
 	FieldLanguage,
+	FieldArchivedAt,
 	FieldToken,
 	FieldCreatedAt,
 	FieldVersion,
@@ -193,6 +196,11 @@ func ByQueueID(opts ...sql.OrderTermOption) OrderOption {
 // ByLanguage orders the results by the language field.
 func ByLanguage(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLanguage, opts...).ToFunc()
+}
+
+// ByArchivedAt orders the results by the archived_at field.
+func ByArchivedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldArchivedAt, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

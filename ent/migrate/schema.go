@@ -14,7 +14,7 @@ var (
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "operator_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "client_id", Type: field.TypeUUID, Nullable: true},
-		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED"}},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED", "CHANNEL_CONNECTED", "CHANNEL_CHANGED", "CHANNEL_DISCONNECTED", "CHANNEL_ARCHIVED", "CHANNEL_UNARCHIVED", "CHANNEL_DELETED"}},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "before", Type: field.TypeString, Nullable: true},
 		{Name: "after", Type: field.TypeString, Nullable: true},
@@ -44,6 +44,7 @@ var (
 		{Name: "state_reason", Type: field.TypeString, Default: ""},
 		{Name: "active", Type: field.TypeBool, Default: false},
 		{Name: "language", Type: field.TypeString, Default: ""},
+		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
 		{Name: "token", Type: field.TypeBytes},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
@@ -57,7 +58,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "channels_queues_queue",
-				Columns:    []*schema.Column{ChannelsColumns[12]},
+				Columns:    []*schema.Column{ChannelsColumns[13]},
 				RefColumns: []*schema.Column{QueuesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -71,7 +72,7 @@ var (
 			{
 				Name:    "channel_queue_id",
 				Unique:  false,
-				Columns: []*schema.Column{ChannelsColumns[12]},
+				Columns: []*schema.Column{ChannelsColumns[13]},
 			},
 		},
 	}

@@ -19,6 +19,12 @@ func (AuditEntry) Fields() []ent.Field {
 		field.UUID("client_id", uuid.UUID{}).Optional().Nillable().Immutable(),
 		field.Enum("action").NamedValues(
 			"SettingChanged", "SETTING_CHANGED",
+			"ChannelConnected", "CHANNEL_CONNECTED",
+			"ChannelChanged", "CHANNEL_CHANGED",
+			"ChannelDisconnected", "CHANNEL_DISCONNECTED",
+			"ChannelArchived", "CHANNEL_ARCHIVED",
+			"ChannelUnarchived", "CHANNEL_UNARCHIVED",
+			"ChannelDeleted", "CHANNEL_DELETED",
 		).Immutable(),
 		field.String("subject").Immutable().Comment("a setting's code, or a global id"),
 		field.String("before").Optional().Nillable().Immutable().Comment("null where there was none, and of secrets"),

@@ -30,6 +30,7 @@ func (Channel) Fields() []ent.Field {
 		field.Bool("active").Default(false),
 		field.UUID("queue_id", uuid.UUID{}).Optional().Nillable(),
 		field.String("language").Default(""),
+		field.Time("archived_at").Optional().Nillable(),
 		field.Bytes("token").Sensitive().Comment("page access token, sealed"),
 		createdAt(),
 		version(),

@@ -358,6 +358,47 @@ func (ec *executionContext) fieldContext_Channel_language(_ context.Context, fie
 	return graphql.NewScalarFieldContext("Channel", field, true, true, "String")
 }
 
+func (ec *executionContext) _Channel_archivedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Channel_archivedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ArchivedAt, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "INTEGRATOR"})
+				if err != nil {
+					var zeroVal *time.Time
+					return zeroVal, err
+				}
+				if ec.Directives.Readable == nil {
+					var zeroVal *time.Time
+					return zeroVal, errors.New("directive readable is not implemented")
+				}
+				return ec.Directives.Readable(ctx, obj, directive0, roles)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Channel_archivedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Channel", field, false, false, "Time")
+}
+
 func (ec *executionContext) _Channel_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
 	return exec.ResolveField(
 		ctx,
@@ -555,6 +596,70 @@ func (ec *executionContext) fieldContext_ChannelEdge_node(_ context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _ChannelPayload_channel(ctx context.Context, field graphql.CollectedField, obj *model.ChannelPayload) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelPayload_channel(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Channel, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Channel) graphql.Marshaler {
+			return ec.marshalOChannel2ᚖparleyᚋentᚐChannel(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelPayload_channel(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChannelPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Channel(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ChannelPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ChannelPayload) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖparleyᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChannelPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ConnectFacebookPagePayload_channel(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPagePayload) (ret graphql.Marshaler) {
 	return exec.ResolveField(
 		ctx,
@@ -609,6 +714,61 @@ func (ec *executionContext) _ConnectFacebookPagePayload_userErrors(ctx context.C
 func (ec *executionContext) fieldContext_ConnectFacebookPagePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "ConnectFacebookPagePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DeleteChannelPayload_deletedChannelId(ctx context.Context, field graphql.CollectedField, obj *model.DeleteChannelPayload) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeleteChannelPayload_deletedChannelId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeletedChannelID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *globalid.ID) graphql.Marshaler {
+			return ec.marshalOID2ᚖparleyᚋserverᚋglobalidᚐID(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DeleteChannelPayload_deletedChannelId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DeleteChannelPayload", field, false, false, "ID")
+}
+
+func (ec *executionContext) _DeleteChannelPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.DeleteChannelPayload) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeleteChannelPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖparleyᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeleteChannelPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeleteChannelPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -686,6 +846,55 @@ func (ec *executionContext) fieldContext_UpdateChannelPayload_userErrors(_ conte
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
+
+func (ec *executionContext) unmarshalInputChannelInput(ctx context.Context, obj any) (model.ChannelInput, error) {
+	var it model.ChannelInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "expectedVersion"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2parleyᚋserverᚋglobalidᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalChannelInput unmarshals raw into the ChannelInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalChannelInput(ctx context.Context, raw any) (model.ChannelInput, error) {
+	var out model.ChannelInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ChannelInput", raw, &out)
+	return out, err
+}
 
 func (ec *executionContext) unmarshalInputConnectFacebookPageInput(ctx context.Context, obj any) (model.ConnectFacebookPageInput, error) {
 	var it model.ConnectFacebookPageInput
@@ -767,7 +976,7 @@ func (ec *executionContext) unmarshalInputUpdateChannelInput(ctx context.Context
 			if err != nil {
 				return it, err
 			}
-			it.QueueID = data
+			it.QueueID = graphql.OmittableOf(data)
 		case "language":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("language"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -865,6 +1074,11 @@ func (ec *executionContext) _Channel(ctx context.Context, sel ast.SelectionSet, 
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Channel_language(ctx, field, obj)
 				})
+		case "archivedAt":
+			out.Values[i] = ec._Channel_archivedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "createdAt":
 			out.Values[i] = ec._Channel_createdAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -973,6 +1187,44 @@ func (ec *executionContext) _ChannelEdge(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var channelPayloadImplementors = []string{"ChannelPayload"}
+
+func (ec *executionContext) _ChannelPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, channelPayloadImplementors)
+
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChannelPayload")
+		case "channel":
+			out.Values[i] = ec._ChannelPayload_channel(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ChannelPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var connectFacebookPagePayloadImplementors = []string{"ConnectFacebookPagePayload"}
 
 func (ec *executionContext) _ConnectFacebookPagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectFacebookPagePayload) graphql.Marshaler {
@@ -991,6 +1243,44 @@ func (ec *executionContext) _ConnectFacebookPagePayload(ctx context.Context, sel
 			}
 		case "userErrors":
 			out.Values[i] = ec._ConnectFacebookPagePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var deleteChannelPayloadImplementors = []string{"DeleteChannelPayload"}
+
+func (ec *executionContext) _DeleteChannelPayload(ctx context.Context, sel ast.SelectionSet, obj *model.DeleteChannelPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, deleteChannelPayloadImplementors)
+
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DeleteChannelPayload")
+		case "deletedChannelId":
+			out.Values[i] = ec._DeleteChannelPayload_deletedChannelId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._DeleteChannelPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -1109,6 +1399,19 @@ func (ec *executionContext) marshalNChannelEdge2ᚖparleyᚋgraphᚋmodelᚐChan
 	return ec._ChannelEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNChannelInput2parleyᚋgraphᚋmodelᚐChannelInput(ctx context.Context, v any) (model.ChannelInput, error) {
+	res, err := ec.unmarshalInputChannelInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNChannelPayload2ᚖparleyᚋgraphᚋmodelᚐChannelPayload(ctx context.Context, sel ast.SelectionSet, v *model.ChannelPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ChannelPayload!")
+		return graphql.Null
+	}
+	return ec._ChannelPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNConnectFacebookPageInput2parleyᚋgraphᚋmodelᚐConnectFacebookPageInput(ctx context.Context, v any) (model.ConnectFacebookPageInput, error) {
 	res, err := ec.unmarshalInputConnectFacebookPageInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -1120,6 +1423,14 @@ func (ec *executionContext) marshalNConnectFacebookPagePayload2ᚖparleyᚋgraph
 		return graphql.Null
 	}
 	return ec._ConnectFacebookPagePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNDeleteChannelPayload2ᚖparleyᚋgraphᚋmodelᚐDeleteChannelPayload(ctx context.Context, sel ast.SelectionSet, v *model.DeleteChannelPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "DeleteChannelPayload!")
+		return graphql.Null
+	}
+	return ec._DeleteChannelPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNProvider2parleyᚋentᚋchannelᚐProvider(ctx context.Context, v any) (channel.Provider, error) {

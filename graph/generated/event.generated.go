@@ -34,6 +34,75 @@ type ChatEventBatchResolver interface {
 
 // region    **************************** field.gotpl *****************************
 
+func (ec *executionContext) _ChannelRemoved_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelRemoved_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelRemoved_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelRemoved", field, false, false, "Cursor")
+}
+
+func (ec *executionContext) _ChannelRemoved_at(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelRemoved_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelRemoved_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelRemoved", field, false, false, "Time")
+}
+
+func (ec *executionContext) _ChannelRemoved_channelId(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelRemoved_channelId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ChannelID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v globalid.ID) graphql.Marshaler {
+			return ec.marshalNID2parleyᚋserverᚋglobalidᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelRemoved_channelId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelRemoved", field, false, false, "ID")
+}
+
 func (ec *executionContext) _ChannelUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
 	return exec.ResolveField(
 		ctx,
@@ -929,6 +998,13 @@ func (ec *executionContext) _ChatEvent(ctx context.Context, sel ast.SelectionSet
 			return graphql.Null
 		}
 		return ec._ChannelUpdated(ctx, sel, obj)
+	case model.ChannelRemoved:
+		return ec._ChannelRemoved(ctx, sel, &obj)
+	case *model.ChannelRemoved:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ChannelRemoved(ctx, sel, obj)
 	default:
 		if typedObj, ok := obj.(graphql.Marshaler); ok {
 			return typedObj
@@ -975,6 +1051,49 @@ func (ec *executionContext) _ChatEventMessage(ctx context.Context, sel ast.Selec
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
+
+var channelRemovedImplementors = []string{"ChannelRemoved", "ChatEvent"}
+
+func (ec *executionContext) _ChannelRemoved(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelRemoved) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, channelRemovedImplementors)
+
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChannelRemoved")
+		case "cursor":
+			out.Values[i] = ec._ChannelRemoved_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._ChannelRemoved_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "channelId":
+			out.Values[i] = ec._ChannelRemoved_channelId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
 
 var channelUpdatedImplementors = []string{"ChannelUpdated", "ChatEvent"}
 

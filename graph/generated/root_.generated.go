@@ -87,6 +87,7 @@ type ComplexityRoot struct {
 
 	Channel struct {
 		Active      func(childComplexity int) int
+		ArchivedAt  func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
 		ExternalID  func(childComplexity int) int
 		GlobalID    func(childComplexity int) int
@@ -108,6 +109,17 @@ type ComplexityRoot struct {
 	ChannelEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	ChannelPayload struct {
+		Channel    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ChannelRemoved struct {
+		At        func(childComplexity int) int
+		ChannelID func(childComplexity int) int
+		Cursor    func(childComplexity int) int
 	}
 
 	ChannelUpdated struct {
@@ -209,6 +221,11 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	DeleteChannelPayload struct {
+		DeletedChannelID func(childComplexity int) int
+		UserErrors       func(childComplexity int) int
+	}
+
 	Delivery struct {
 		Failure  func(childComplexity int) int
 		GlobalID func(childComplexity int) int
@@ -282,10 +299,13 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		AcceptChat           func(childComplexity int, input model.AcceptChatInput) int
+		ArchiveChannel       func(childComplexity int, input model.ChannelInput) int
 		CompleteChat         func(childComplexity int, input model.CompleteChatInput) int
 		ConnectFacebookPage  func(childComplexity int, input model.ConnectFacebookPageInput) int
 		CreateOperator       func(childComplexity int, input model.CreateOperatorInput) int
 		CreateQueue          func(childComplexity int, input model.CreateQueueInput) int
+		DeleteChannel        func(childComplexity int, input model.ChannelInput) int
+		DisconnectChannel    func(childComplexity int, input model.ChannelInput) int
 		MarkChatRead         func(childComplexity int, input model.MarkChatReadInput) int
 		RefreshSession       func(childComplexity int, input model.RefreshSessionInput) int
 		ReplayWebhookEvent   func(childComplexity int, input model.ReplayWebhookEventInput) int
@@ -293,6 +313,7 @@ type ComplexityRoot struct {
 		SetOperatorState     func(childComplexity int, input model.SetOperatorStateInput) int
 		SignIn               func(childComplexity int, input model.SignInInput) int
 		SignOut              func(childComplexity int) int
+		UnarchiveChannel     func(childComplexity int, input model.ChannelInput) int
 		UpdateChannel        func(childComplexity int, input model.UpdateChannelInput) int
 		UpdateQueue          func(childComplexity int, input model.UpdateQueueInput) int
 		UpdateSystemSettings func(childComplexity int, input model.UpdateSystemSettingsInput) int
@@ -334,7 +355,7 @@ type ComplexityRoot struct {
 
 	Query struct {
 		AuditEntries   func(childComplexity int, first *int, after *string) int
-		Channels       func(childComplexity int, first *int, after *string) int
+		Channels       func(childComplexity int, archived bool, first *int, after *string) int
 		Chats          func(childComplexity int, first *int, after *string, filter *model.ChatFilter) int
 		Contacts       func(childComplexity int, first *int, after *string) int
 		EventCursor    func(childComplexity int) int
@@ -629,6 +650,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Channel.Active(childComplexity), true
+	case "Channel.archivedAt":
+		if e.ComplexityRoot.Channel.ArchivedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Channel.ArchivedAt(childComplexity), true
 	case "Channel.createdAt":
 		if e.ComplexityRoot.Channel.CreatedAt == nil {
 			break
@@ -721,6 +748,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ChannelEdge.Node(childComplexity), true
+
+	case "ChannelPayload.channel":
+		if e.ComplexityRoot.ChannelPayload.Channel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelPayload.Channel(childComplexity), true
+	case "ChannelPayload.userErrors":
+		if e.ComplexityRoot.ChannelPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelPayload.UserErrors(childComplexity), true
+
+	case "ChannelRemoved.at":
+		if e.ComplexityRoot.ChannelRemoved.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelRemoved.At(childComplexity), true
+	case "ChannelRemoved.channelId":
+		if e.ComplexityRoot.ChannelRemoved.ChannelID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelRemoved.ChannelID(childComplexity), true
+	case "ChannelRemoved.cursor":
+		if e.ComplexityRoot.ChannelRemoved.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelRemoved.Cursor(childComplexity), true
 
 	case "ChannelUpdated.at":
 		if e.ComplexityRoot.ChannelUpdated.At == nil {
@@ -1066,6 +1125,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateQueuePayload.UserErrors(childComplexity), true
 
+	case "DeleteChannelPayload.deletedChannelId":
+		if e.ComplexityRoot.DeleteChannelPayload.DeletedChannelID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteChannelPayload.DeletedChannelID(childComplexity), true
+	case "DeleteChannelPayload.userErrors":
+		if e.ComplexityRoot.DeleteChannelPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteChannelPayload.UserErrors(childComplexity), true
+
 	case "Delivery.failure":
 		if e.ComplexityRoot.Delivery.Failure == nil {
 			break
@@ -1333,6 +1405,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AcceptChat(childComplexity, args["input"].(model.AcceptChatInput)), true
+	case "Mutation.archiveChannel":
+		if e.ComplexityRoot.Mutation.ArchiveChannel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_archiveChannel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ArchiveChannel(childComplexity, args["input"].(model.ChannelInput)), true
 	case "Mutation.completeChat":
 		if e.ComplexityRoot.Mutation.CompleteChat == nil {
 			break
@@ -1377,6 +1460,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateQueue(childComplexity, args["input"].(model.CreateQueueInput)), true
+	case "Mutation.deleteChannel":
+		if e.ComplexityRoot.Mutation.DeleteChannel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteChannel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteChannel(childComplexity, args["input"].(model.ChannelInput)), true
+	case "Mutation.disconnectChannel":
+		if e.ComplexityRoot.Mutation.DisconnectChannel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_disconnectChannel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DisconnectChannel(childComplexity, args["input"].(model.ChannelInput)), true
 	case "Mutation.markChatRead":
 		if e.ComplexityRoot.Mutation.MarkChatRead == nil {
 			break
@@ -1449,6 +1554,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SignOut(childComplexity), true
+	case "Mutation.unarchiveChannel":
+		if e.ComplexityRoot.Mutation.UnarchiveChannel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_unarchiveChannel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UnarchiveChannel(childComplexity, args["input"].(model.ChannelInput)), true
 	case "Mutation.updateChannel":
 		if e.ComplexityRoot.Mutation.UpdateChannel == nil {
 			break
@@ -1623,7 +1739,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Channels(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.Channels(childComplexity, args["archived"].(bool), args["first"].(*int), args["after"].(*string)), true
 	case "Query.chats":
 		if e.ComplexityRoot.Query.Chats == nil {
 			break
@@ -2167,6 +2283,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AcceptChatInput", ec.unmarshalInputAcceptChatInput),
+			graphql.NewInputUnmarshaler("ChannelInput", ec.unmarshalInputChannelInput),
 			graphql.NewInputUnmarshaler("ChatEventFilter", ec.unmarshalInputChatEventFilter),
 			graphql.NewInputUnmarshaler("ChatFilter", ec.unmarshalInputChatFilter),
 			graphql.NewInputUnmarshaler("CompleteChatInput", ec.unmarshalInputCompleteChatInput),
@@ -2316,6 +2433,8 @@ type Channel implements Node {
   queue: Queue @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   "Language of its customers, BCP 47; null until set."
   language: String @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  "When it was put into the archive; null while it is not there."
+  archivedAt: Time @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   "When it was connected first."
   createdAt: Time!
   "Grows with each change."
@@ -2343,6 +2462,8 @@ type ChannelEdge {
 extend type Query {
   "Channels by name. To an operator: those that feed their queues."
   channels(
+    "Those in the archive instead of those that are not."
+    archived: Boolean! = false
     "At most this many, 1 to 100."
     first: Int = 25
     "Those after this place."
@@ -2360,6 +2481,32 @@ extend type Mutation {
     "The page."
     input: ConnectFacebookPageInput!
   ): ConnectFacebookPagePayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  """
+  Ends the page's webhooks for this installation's app. Chats stay, and nothing
+  is sent any more. Connecting the page again repairs the channel.
+  """
+  disconnectChannel(
+    "Which channel."
+    input: ChannelInput!
+  ): ChannelPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  """
+  Puts a channel into the archive: out of the list, nothing routed, nothing sent.
+  What customers write is still stored. Connecting the page again takes it out.
+  """
+  archiveChannel(
+    "Which channel."
+    input: ChannelInput!
+  ): ChannelPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  "Takes a channel out of the archive."
+  unarchiveChannel(
+    "Which channel."
+    input: ChannelInput!
+  ): ChannelPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  "Disconnects and deletes a channel that never had a chat; others are REFUSED."
+  deleteChannel(
+    "Which channel."
+    input: ChannelInput!
+  ): DeleteChannelPayload! @allowed(roles: [ADMIN, INTEGRATOR])
   "Changes a channel. Once it is active and has a queue, what waits is routed."
   updateChannel(
     "The changes."
@@ -2371,6 +2518,30 @@ extend type Mutation {
 input ConnectFacebookPageInput {
   "Page access token with the messaging permissions. Never given back."
   pageAccessToken: String!
+}
+
+"A channel, as it is known."
+input ChannelInput {
+  "Which channel."
+  id: ID!
+  "Refuse with CONFLICT if the channel has another version."
+  expectedVersion: Int
+}
+
+"The channel as it is now."
+type ChannelPayload {
+  "The channel; null on failure."
+  channel: Channel
+  "Expected failures."
+  userErrors: [UserError!]!
+}
+
+"The channel is gone."
+type DeleteChannelPayload {
+  "Its id; null on failure."
+  deletedChannelId: ID
+  "Expected failures."
+  userErrors: [UserError!]!
 }
 
 "The channel connected."
@@ -2387,7 +2558,7 @@ input UpdateChannelInput {
   id: ID!
   "The administrator's switch."
   active: Boolean
-  "The queue that its new chats go to."
+  "The queue that its new chats go to; null is none."
   queueId: ID
   "Language of its customers, BCP 47, such as ` + "`" + `de` + "`" + ` or ` + "`" + `pt-BR` + "`" + `."
   language: String
@@ -2697,6 +2868,16 @@ type ChannelUpdated implements ChatEvent {
   at: Time!
   "The channel."
   channel: Channel!
+}
+
+"A channel was deleted."
+type ChannelRemoved implements ChatEvent {
+  "Its place in the stream."
+  cursor: Cursor!
+  "When it happened."
+  at: Time!
+  "Which channel."
+  channelId: ID!
 }
 
 "What a subscription to events gives."
@@ -3519,6 +3700,18 @@ type AuditEntry {
 enum AuditAction {
   "A system setting was set or cleared."
   SETTING_CHANGED
+  "A page was connected, or connected again."
+  CHANNEL_CONNECTED
+  "A channel was changed: ` + "`" + `before` + "`" + ` and ` + "`" + `after` + "`" + ` list what."
+  CHANNEL_CHANGED
+  "A channel's page was disconnected."
+  CHANNEL_DISCONNECTED
+  "A channel was archived."
+  CHANNEL_ARCHIVED
+  "A channel came back from the archive."
+  CHANNEL_UNARCHIVED
+  "A channel without chats was deleted."
+  CHANNEL_DELETED
 }
 
 "A page of the audit log."
@@ -3711,6 +3904,8 @@ func (ec *executionContext) childFields_Channel(ctx context.Context, field graph
 		return ec.fieldContext_Channel_queue(ctx, field)
 	case "language":
 		return ec.fieldContext_Channel_language(ctx, field)
+	case "archivedAt":
+		return ec.fieldContext_Channel_archivedAt(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Channel_createdAt(ctx, field)
 	case "version":
@@ -3739,6 +3934,16 @@ func (ec *executionContext) childFields_ChannelEdge(ctx context.Context, field g
 		return ec.fieldContext_ChannelEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ChannelEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_ChannelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "channel":
+		return ec.fieldContext_ChannelPayload_channel(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ChannelPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChannelPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Chat(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3879,6 +4084,16 @@ func (ec *executionContext) childFields_CreateQueuePayload(ctx context.Context, 
 		return ec.fieldContext_CreateQueuePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateQueuePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeleteChannelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedChannelId":
+		return ec.fieldContext_DeleteChannelPayload_deletedChannelId(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_DeleteChannelPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteChannelPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Delivery(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

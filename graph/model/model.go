@@ -16,6 +16,8 @@ import (
 	"parley/server/settings"
 	"strconv"
 	"time"
+
+	"github.com/99designs/gqlgen/graphql"
 )
 
 // An entry of the event stream. It carries what changed as it is at delivery; `version` tells which of two copies is newer.
@@ -92,6 +94,34 @@ type ChannelEdge struct {
 	// The channel.
 	Node *ent.Channel `json:"node"`
 }
+
+// A channel, as it is known.
+type ChannelInput struct {
+	// Which channel.
+	ID globalid.ID `json:"id"`
+	// Refuse with CONFLICT if the channel has another version.
+	ExpectedVersion *int `json:"expectedVersion,omitempty"`
+}
+
+// The channel as it is now.
+type ChannelPayload struct {
+	// The channel; null on failure.
+	Channel *ent.Channel `json:"channel,omitempty"`
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A channel was deleted.
+type ChannelRemoved struct {
+	// Its place in the stream.
+	Cursor string `json:"cursor"`
+	// When it happened.
+	At time.Time `json:"at"`
+	// Which channel.
+	ChannelID globalid.ID `json:"channelId"`
+}
+
+func (ChannelRemoved) IsChatEvent() {}
 
 // A channel changed.
 type ChannelUpdated struct {
@@ -275,6 +305,14 @@ type CreateQueueInput struct {
 type CreateQueuePayload struct {
 	// The queue; null on failure.
 	Queue *ent.Queue `json:"queue,omitempty"`
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The channel is gone.
+type DeleteChannelPayload struct {
+	// Its id; null on failure.
+	DeletedChannelID *globalid.ID `json:"deletedChannelId,omitempty"`
 	// Expected failures.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -593,8 +631,8 @@ type UpdateChannelInput struct {
 	ID globalid.ID `json:"id"`
 	// The administrator's switch.
 	Active *bool `json:"active,omitempty"`
-	// The queue that its new chats go to.
-	QueueID *globalid.ID `json:"queueId,omitempty"`
+	// The queue that its new chats go to; null is none.
+	QueueID graphql.Omittable[*globalid.ID] `json:"queueId,omitempty"`
 	// Language of its customers, BCP 47, such as `de` or `pt-BR`.
 	Language *string `json:"language,omitempty"`
 	// Refuse with CONFLICT if the channel has another version.

@@ -17,6 +17,7 @@ import (
 
 	"parley/ent"
 	"parley/ent/channel"
+	"parley/server/audit"
 	"parley/server/desk"
 	"parley/server/fault"
 	"parley/server/messenger"
@@ -42,7 +43,7 @@ func New(d *desk.Desk, client *messenger.Client, box *seal.Box,
 
 // ConnectPage makes the page of a token a channel, or repairs the channel it is:
 // asks who the page is, subscribes it, and reads the subscription back.
-func (c *Channels) ConnectPage(ctx context.Context, token string) (*ent.Channel, error) {
+func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string) (*ent.Channel, error) {
 	token = strings.TrimSpace(token)
 	page, err := c.client.Me(ctx, token)
 	if err != nil {
@@ -54,7 +55,7 @@ func (c *Channels) ConnectPage(ctx context.Context, token string) (*ent.Channel,
 	if err := c.checkSubscribed(ctx, token, page.ID); err != nil {
 		return nil, err
 	}
-	ch, err := c.desk.Connect(ctx, desk.Page{
+	ch, err := c.desk.Connect(ctx, by, desk.Page{
 		ExternalID: page.ID, Name: page.Name, PictureURL: page.PictureURL,
 		Token: c.box.Seal([]byte(token), tokenPlace(page.ID)),
 	})
@@ -65,6 +66,46 @@ func (c *Channels) ConnectPage(ctx context.Context, token string) (*ent.Channel,
 		c.log.Error("cannot replay the events of a page that was connected", "channel", ch.ID, "error", err)
 	}
 	return ch, nil
+}
+
+// Disconnect ends our app's webhooks of a channel's page, unless they are another
+// installation's by now. A page whose token is dead sends none to us by it, or
+// goes on doing so: what comes is stored all the same.
+func (c *Channels) Disconnect(ctx context.Context, by audit.Actor, of desk.ChannelRef) (*ent.Channel, error) {
+	if err := c.unsubscribe(ctx, of); err != nil {
+		return nil, err
+	}
+	return c.desk.Disconnected(ctx, by, of)
+}
+
+// Delete disconnects a channel that never had a chat, and deletes it.
+func (c *Channels) Delete(ctx context.Context, by audit.Actor, of desk.ChannelRef) error {
+	if err := c.desk.CanDelete(ctx, of); err != nil {
+		return err
+	}
+	if err := c.unsubscribe(ctx, of); err != nil {
+		return err
+	}
+	return c.desk.DeleteChannel(ctx, by, of)
+}
+
+func (c *Channels) unsubscribe(ctx context.Context, of desk.ChannelRef) error {
+	ch, err := c.desk.Channel(ctx, of)
+	if err != nil || ch.State == channel.StateSuperseded || ch.State == channel.StateDisconnected {
+		return err
+	}
+	token, err := c.Token(ch)
+	if err != nil {
+		return err
+	}
+	switch err := c.client.Unsubscribe(ctx, token, ch.ExternalID); messenger.ClassOf(err) {
+	case messenger.ClassTransient, messenger.ClassRateLimited, messenger.ClassUnconfirmed:
+		return refused(err)
+	case "":
+	default:
+		c.log.Warn("a page is disconnected that Facebook does not let us unsubscribe", "channel", ch.ID, "error", err)
+	}
+	return nil
 }
 
 func (c *Channels) checkSubscribed(ctx context.Context, token, page string) error {

@@ -17,6 +17,7 @@ import (
 	"parley/ent"
 	"parley/ent/channel"
 	"parley/ent/event"
+	"parley/server/audit"
 	"parley/server/channels"
 	"parley/server/desk"
 	"parley/server/fault"
@@ -47,6 +48,7 @@ type world struct {
 	graph    *messengertest.Graph
 	page     *messengertest.Page
 	channels *channels.Channels
+	client   *messenger.Client
 	inbox    *ingest.Inbox
 	logged   *safeBuffer
 	failing  error // of what is called after a page is connected
@@ -78,11 +80,11 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	w.inbox = ingest.New(s, d, ingest.Options{AppSecret: func() string { return appSecret }, VerifyToken: func() string { return verifyToken }, Now: w.clock.Now, Log: log})
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
-	client := &messenger.Client{BaseURL: api.URL, AppID: appID, AppSecret: appSecret}
+	w.client = &messenger.Client{BaseURL: api.URL, AppID: appID, AppSecret: appSecret}
 	connected := func(ctx context.Context, page string) error {
 		return errors.Join(w.failing, w.inbox.ReplayPage(ctx, page))
 	}
-	w.channels = channels.New(d, client, box, connected, w.clock.Now, log)
+	w.channels = channels.New(d, w.client, box, connected, w.clock.Now, log)
 	pool = work.New(s, work.Options{Now: w.clock.Now, Log: log, Poll: 10 * time.Millisecond}, map[string]work.Handler{
 		desk.WorkProfile: w.channels.ReadProfile,
 	})
@@ -111,7 +113,7 @@ func (w *world) must(err error) {
 
 func (w *world) connect(token string) *ent.Channel {
 	w.Helper()
-	ch, err := w.channels.ConnectPage(ctx, token)
+	ch, err := w.channels.ConnectPage(ctx, audit.Actor{}, token)
 	w.must(err)
 	return ch
 }
@@ -191,7 +193,7 @@ func TestAPageThatCannotBeConnectedIsRefusedWithAReasonAndNotStored(t *testing.T
 				token = c.token
 			}
 			w.graph.Fail(c.fault)
-			_, err := w.channels.ConnectPage(ctx, token)
+			_, err := w.channels.ConnectPage(ctx, audit.Actor{}, token)
 			if fault.CodeOf(err) != c.code || !strings.Contains(fmt.Sprint(err), c.says) {
 				w.Errorf("%s: %v", name, err)
 			}
@@ -211,16 +213,79 @@ func with(f messengertest.Fault, method, path string) messengertest.Fault {
 func TestASubscriptionThatIsNotListedIsNotBelieved(t *testing.T) {
 	onBoth(t, func(w *world) {
 		other := w.graph.AddApp(messengertest.App{ID: "999", Secret: "x"})
-		_, err := w.channels.ConnectPage(ctx, w.page.NewToken(other.ID)) // of another app, which needs no proof of ours
+		_, err := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.NewToken(other.ID)) // of another app, which needs no proof of ours
 		if fault.CodeOf(err) != fault.Unavailable && fault.CodeOf(err) != fault.Invalid {
 			w.Errorf("%v", err)
 		}
 		w.graph.Fail(messengertest.Fault{Method: http.MethodPost, Path: "/subscribed_apps", Mode: messengertest.Truncate})
-		if _, err := w.channels.ConnectPage(ctx, w.page.Token); err == nil {
+		if _, err := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token); err == nil {
 			w.Error("half an answer is believed")
 		}
 		if n, err := w.store.Client().Channel.Query().Count(ctx); err != nil || n != 0 {
 			w.Errorf("%d channels, %v", n, err)
+		}
+	})
+}
+
+func (w *world) subscribed() bool {
+	w.Helper()
+	apps, err := w.client.Subscribed(ctx, w.page.Token, w.page.ID)
+	w.must(err)
+	return len(apps) > 0
+}
+
+func TestDisconnectingEndsTheWebhooksOfThePageAndConnectingBringsThemBack(t *testing.T) {
+	onBoth(t, func(w *world) {
+		first := w.connect(w.page.Token)
+		of := desk.ChannelRef{ID: first.GlobalID()}
+		for range 2 { // doing it again does no harm
+			ch, err := w.channels.Disconnect(ctx, audit.Actor{}, of)
+			w.must(err)
+			if ch.State != channel.StateDisconnected || w.subscribed() {
+				w.Errorf("%s, subscribed %t", ch.State, w.subscribed())
+			}
+		}
+		if ch := w.connect(w.page.Token); ch.ID != first.ID || ch.State != channel.StateConnected || !w.subscribed() {
+			w.Errorf("%s, subscribed %t", ch.State, w.subscribed())
+		}
+	})
+}
+
+func TestAPageIsDisconnectedThoughItsTokenIsDeadButNotWhileFacebookIsAway(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ch := w.connect(w.page.Token)
+		of := desk.ChannelRef{ID: ch.GlobalID()}
+		w.graph.Fail(messengertest.Fault{Method: http.MethodDelete, Path: "/subscribed_apps", Code: 2, Times: -1})
+		if _, err := w.channels.Disconnect(ctx, audit.Actor{}, of); fault.CodeOf(err) != fault.Unavailable {
+			w.Errorf("%v", err)
+		}
+		if s := w.channel().State; s != channel.StateConnected || !w.subscribed() {
+			w.Errorf("%s", s)
+		}
+		w.graph.Reset()
+		stale := desk.ChannelRef{ID: of.ID, ExpectedVersion: new(int64)}
+		if _, err := w.channels.Disconnect(ctx, audit.Actor{}, stale); fault.CodeOf(err) != fault.Conflict || !w.subscribed() {
+			w.Errorf("of another version: %v", err)
+		}
+		w.graph.Fail(with(messengertest.TokenFault(460), http.MethodDelete, "/subscribed_apps"))
+		if ch, err := w.channels.Disconnect(ctx, audit.Actor{}, of); err != nil || ch.State != channel.StateDisconnected {
+			w.Errorf("%v, %v", ch, err)
+		}
+	})
+}
+
+func TestAChannelWithChatsKeepsItsSubscriptionWhenItCannotBeDeleted(t *testing.T) {
+	onBoth(t, func(w *world) {
+		of := desk.ChannelRef{ID: w.connect(w.page.Token).GlobalID()}
+		w.page.AddPerson(messengertest.Person{ID: "ann"}).Writes("hello")
+		w.settled()
+		if err := w.channels.Delete(ctx, audit.Actor{}, of); fault.CodeOf(err) != fault.Refused || !w.subscribed() {
+			w.Errorf("%v", err)
+		}
+		other := w.graph.AddPage(messengertest.Page{ID: "2000", Name: "Empty", AppID: appID})
+		w.must(w.channels.Delete(ctx, audit.Actor{}, desk.ChannelRef{ID: w.connect(other.Token).GlobalID()}))
+		if n := w.store.Client().Channel.Query().CountX(ctx); n != 1 {
+			w.Errorf("%d channels", n)
 		}
 	})
 }
@@ -277,7 +342,7 @@ func TestSeveralConnectionsOfAPageAtOnceMakeOneChannel(t *testing.T) {
 		for i := range tokens {
 			tokens[i] = w.page.NewToken(appID)
 			all.Go(func() {
-				if _, err := w.channels.ConnectPage(ctx, tokens[i]); err != nil {
+				if _, err := w.channels.ConnectPage(ctx, audit.Actor{}, tokens[i]); err != nil {
 					w.Error(err)
 				}
 			})
@@ -443,11 +508,11 @@ func TestNoTokenIsShownAnywhere(t *testing.T) {
 			{Path: "/subscribed_apps", Mode: messengertest.HTML},
 		} {
 			w.graph.Fail(f)
-			note(w.channels.ConnectPage(ctx, w.page.Token))
+			note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token))
 		}
-		note(w.channels.ConnectPage(ctx, "EAAG-nobody-knows"))
-		note(w.channels.ConnectPage(ctx, w.page.Token+"\nEAAG-nobody-knows"))
-		note(w.channels.ConnectPage(ctx, w.page.Token))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, "EAAG-nobody-knows"))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token+"\nEAAG-nobody-knows"))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token))
 		w.graph.Fail(messengertest.Fault{Path: "/ann", Code: 2, Message: "token " + w.page.Token, Times: 2})
 		w.page.AddPerson(messengertest.Person{ID: "ann"}).Writes("hello")
 		w.contact("ann")
@@ -455,7 +520,7 @@ func TestNoTokenIsShownAnywhere(t *testing.T) {
 		w.page.AddPerson(messengertest.Person{ID: "bob"}).Writes("hello")
 		w.settled()
 		w.await("the channel shows it", func() bool { return w.channel().State == channel.StateReauthorizationRequired })
-		note(w.channels.ConnectPage(ctx, second))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, second))
 		w.idle()
 
 		for name, text := range map[string]string{

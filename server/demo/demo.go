@@ -20,6 +20,7 @@ import (
 
 	"parley/ent/operator"
 	"parley/server/app"
+	"parley/server/audit"
 	"parley/server/auth"
 	"parley/server/config"
 	"parley/server/desk"
@@ -145,12 +146,12 @@ func setUp(ctx context.Context, a *app.App, admin auth.Tokens, f *facebook) erro
 	if err != nil {
 		return err
 	}
-	channel, err := a.Channels.ConnectPage(ctx, f.page.Token)
+	channel, err := a.Channels.ConnectPage(ctx, audit.Actor{}, f.page.Token)
 	if err != nil {
 		return err
 	}
 	active, queueID := true, queue.GlobalID()
-	_, err = a.Desk.UpdateChannel(ctx, desk.ChannelChange{ID: channel.GlobalID(), Active: &active, QueueID: &queueID})
+	_, err = a.Desk.UpdateChannel(ctx, audit.Actor{}, desk.ChannelChange{ChannelRef: desk.ChannelRef{ID: channel.GlobalID()}, Active: &active, Queue: &desk.Queued{ID: queueID}})
 	return err
 }
 

@@ -3,12 +3,15 @@ package desk
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/language"
 
 	"parley/ent"
+	"parley/ent/auditentry"
 	"parley/ent/channel"
 	"parley/ent/chat"
 	"parley/ent/contact"
@@ -17,6 +20,7 @@ import (
 	"parley/ent/queue"
 	"parley/ent/schema"
 	"parley/ent/segment"
+	"parley/server/audit"
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/work"
@@ -31,26 +35,53 @@ type Page struct {
 // Connect makes a page a channel, or repairs the channel it is already: for
 // ever one row per page. What waited for its token, and what came for it before
 // it was known, goes on.
-func (d *Desk) Connect(ctx context.Context, p Page) (result *ent.Channel, err error) {
+func (d *Desk) Connect(ctx context.Context, by audit.Actor, p Page) (result *ent.Channel, err error) {
 	err = d.write(ctx, func(c *change) error {
-		err := c.Channel.Create().SetProvider(channel.ProviderFacebookMessenger).SetExternalID(p.ExternalID).
+		id, err := c.Channel.Create().SetProvider(channel.ProviderFacebookMessenger).SetExternalID(p.ExternalID).
 			SetName(p.Name).SetPictureURL(p.PictureURL).SetState(channel.StateConnected).SetToken(p.Token).SetCreatedAt(c.now).
 			OnConflictColumns("provider", "external_id").Update(func(u *ent.ChannelUpsert) {
-			u.UpdateName().UpdatePictureURL().UpdateState().UpdateToken().SetStateReason("").AddVersion(1)
-		}).Exec(ctx)
+			u.UpdateName().UpdatePictureURL().UpdateState().UpdateToken().SetStateReason("").ClearArchivedAt().AddVersion(1)
+		}).ID(ctx)
 		if err != nil {
 			return err
 		}
-		if result, err = c.Channel.Query().Where(channel.ExternalID(p.ExternalID)).Only(ctx); err != nil {
+		if result, err = c.lockChannel(ctx, id); err != nil {
 			return err
 		}
 		c.channelEvent(result)
-		return work.Release(ctx, c.Tx, result.ID.String(), c.now)
+		if err := c.audit(ctx, by, auditentry.ActionChannelConnected, result, nil, &p.Name); err != nil {
+			return err
+		}
+		return c.goOn(ctx, result)
 	})
-	if err == nil {
-		d.workAdded()
-	}
 	return result, err
+}
+
+// goOn lets what waited for a channel look again whether it may go on.
+func (c *change) goOn(ctx context.Context, ch *ent.Channel) error {
+	if ch.State == channel.StateConnected {
+		c.woke = true
+		if err := work.Release(ctx, c.Tx, ch.ID.String(), c.now); err != nil {
+			return err
+		}
+	}
+	return c.routeWaiting(ctx, ch)
+}
+
+// isLive says whether a channel's chats are routed, as far as the administrator
+// is concerned.
+func isLive(ch *ent.Channel) bool { return ch.Active && ch.ArchivedAt == nil }
+
+// maySend says whether anything goes out: both sides have to agree.
+func maySend(ch *ent.Channel) bool { return isLive(ch) && ch.State == channel.StateConnected }
+
+// isGone says that the page is not ours to use, until it is connected again.
+func isGone(s channel.State) bool {
+	return s == channel.StateDisconnected || s == channel.StateSuperseded
+}
+
+func (c *change) audit(ctx context.Context, by audit.Actor, did auditentry.Action, ch *ent.Channel, before, after *string) error {
+	return audit.Add(ctx, c.Tx, c.now, by, audit.Change{Action: did, Subject: ch.GlobalID().String(), Before: before, After: after})
 }
 
 // SetChannelState records what the provider let us know of a channel when it was
@@ -58,7 +89,7 @@ func (d *Desk) Connect(ctx context.Context, p Page) (result *ent.Channel, err er
 func (d *Desk) SetChannelState(ctx context.Context, seen *ent.Channel, state channel.State, reason string) error {
 	return d.write(ctx, func(c *change) error {
 		ch, err := c.lockChannel(ctx, seen.ID)
-		if err != nil || ch.State == state && ch.StateReason == reason || !bytes.Equal(ch.Token, seen.Token) {
+		if err != nil || isGone(ch.State) || ch.State == state && ch.StateReason == reason || !bytes.Equal(ch.Token, seen.Token) {
 			return err
 		}
 		ch, err = ch.Update().SetState(state).SetStateReason(reason).AddVersion(1).Save(ctx)
@@ -67,6 +98,147 @@ func (d *Desk) SetChannelState(ctx context.Context, seen *ent.Channel, state cha
 		}
 		return err
 	})
+}
+
+// ChannelRef names a channel, and its version if it must be that.
+type ChannelRef struct {
+	ID              globalid.ID
+	ExpectedVersion *int64
+}
+
+// find locks the channel that is named.
+func (c *change) find(ctx context.Context, of ChannelRef) (*ent.Channel, error) {
+	ch, err := c.lockChannel(ctx, of.ID.UUID)
+	if ent.IsNotFound(err) || of.ID.Kind != "channel" {
+		return nil, errNoChannel
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ch, checkVersion(of.ExpectedVersion, ch.Version)
+}
+
+var errNoChannel = fault.New(fault.NotFound, "id", "there is no such channel")
+
+// changeChannel has f change a channel, and lets what follows from it happen.
+func (d *Desk) changeChannel(ctx context.Context, by audit.Actor, of ChannelRef, did auditentry.Action,
+	f func(*change, *ent.Channel, *ent.ChannelUpdateOne) error) (result *ent.Channel, err error) {
+	err = d.write(ctx, func(c *change) error {
+		before, err := c.find(ctx, of)
+		if err != nil {
+			return err
+		}
+		was, update := *before, before.Update().AddVersion(1)
+		if err := f(c, &was, update); err != nil {
+			return err
+		}
+		if result, err = update.Save(ctx); err != nil {
+			return err
+		}
+		c.channelEvent(result)
+		if err := c.audit(ctx, by, did, result, differences(result, &was), differences(&was, result)); err != nil {
+			return err
+		}
+		return c.goOn(ctx, result)
+	})
+	return result, err
+}
+
+// differences lists what of a channel is not as it was before, nil if nothing.
+func differences(before, after *ent.Channel) *string {
+	var list []string
+	add := func(name string, differs bool, value any) {
+		if differs {
+			list = append(list, fmt.Sprintf("%s: %v", name, value))
+		}
+	}
+	add("active", before.Active != after.Active, after.Active)
+	add("language", before.Language != after.Language, after.Language)
+	queueOf := func(ch *ent.Channel) string {
+		if ch.QueueID == nil {
+			return "none"
+		}
+		return globalid.Of("queue", *ch.QueueID).String()
+	}
+	add("queue", queueOf(before) != queueOf(after), queueOf(after))
+	add("state", before.State != after.State, after.State)
+	if len(list) == 0 {
+		return nil
+	}
+	return pointer(strings.Join(list, ", "))
+}
+
+// Disconnected records that somebody has ended a channel's webhooks.
+func (d *Desk) Disconnected(ctx context.Context, by audit.Actor, of ChannelRef) (*ent.Channel, error) {
+	return d.changeChannel(ctx, by, of, auditentry.ActionChannelDisconnected, func(_ *change, was *ent.Channel, u *ent.ChannelUpdateOne) error {
+		if was.State != channel.StateSuperseded {
+			u.SetState(channel.StateDisconnected).SetStateReason("The page was disconnected here; connect it again to use it.")
+		}
+		return nil
+	})
+}
+
+// Archive puts a channel out of the way, or takes it back.
+func (d *Desk) Archive(ctx context.Context, by audit.Actor, of ChannelRef, archived bool) (*ent.Channel, error) {
+	did := auditentry.ActionChannelUnarchived
+	if archived {
+		did = auditentry.ActionChannelArchived
+	}
+	return d.changeChannel(ctx, by, of, did, func(c *change, _ *ent.Channel, u *ent.ChannelUpdateOne) error {
+		if archived {
+			u.SetArchivedAt(c.now)
+		} else {
+			u.ClearArchivedAt()
+		}
+		return nil
+	})
+}
+
+// CanDelete says why a channel cannot be deleted.
+func (d *Desk) CanDelete(ctx context.Context, of ChannelRef) error {
+	return d.write(ctx, func(c *change) error {
+		_, err := c.deletable(ctx, of)
+		return err
+	})
+}
+
+func (c *change) deletable(ctx context.Context, of ChannelRef) (*ent.Channel, error) {
+	ch, err := c.find(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	used, err := c.Identity.Query().Where(identity.ChannelID(ch.ID)).Exist(ctx)
+	if err == nil && used {
+		err = fault.New(fault.Refused, "id", "the channel has chats: deactivate, disconnect or archive it")
+	}
+	return ch, err
+}
+
+// DeleteChannel deletes a channel that never had a chat.
+func (d *Desk) DeleteChannel(ctx context.Context, by audit.Actor, of ChannelRef) error {
+	return d.write(ctx, func(c *change) error {
+		ch, err := c.deletable(ctx, of)
+		if err != nil {
+			return err
+		}
+		if err := c.Channel.DeleteOne(ch).Exec(ctx); err != nil {
+			return err
+		}
+		c.channelEvent(ch)
+		return c.audit(ctx, by, auditentry.ActionChannelDeleted, ch, &ch.Name, nil)
+	})
+}
+
+// Channel is the channel that is named, for those who may change it.
+func (d *Desk) Channel(ctx context.Context, of ChannelRef) (*ent.Channel, error) {
+	ch, err := d.store.Client().Channel.Get(ctx, of.ID.UUID)
+	if ent.IsNotFound(err) || of.ID.Kind != "channel" {
+		return nil, errNoChannel
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ch, checkVersion(of.ExpectedVersion, ch.Version)
 }
 
 // ResealTokens has the tokens of all channels sealed again by a function that
@@ -94,18 +266,20 @@ func (d *Desk) ResealTokens(ctx context.Context, reseal func(*ent.Channel) ([]by
 	})
 }
 
-// ChannelChange is what to change of a channel; nil stays.
+// ChannelChange is what to change of a channel; what is nil stays.
 type ChannelChange struct {
-	ID              globalid.ID
-	Active          *bool
-	QueueID         *globalid.ID
-	Language        *string
-	ExpectedVersion *int64
+	ChannelRef
+	Active   *bool
+	Queue    *Queued
+	Language *string
 }
+
+// Queued is the queue that a channel's new chats go to; the zero one is none.
+type Queued struct{ ID globalid.ID }
 
 // UpdateChannel changes a channel. Once it is live, the chats that wait without
 // a queue are routed to its queue.
-func (d *Desk) UpdateChannel(ctx context.Context, u ChannelChange) (result *ent.Channel, err error) {
+func (d *Desk) UpdateChannel(ctx context.Context, by audit.Actor, u ChannelChange) (*ent.Channel, error) {
 	if u.Language != nil && *u.Language != "" {
 		tag, err := language.Parse(*u.Language)
 		if err != nil {
@@ -113,33 +287,22 @@ func (d *Desk) UpdateChannel(ctx context.Context, u ChannelChange) (result *ent.
 		}
 		u.Language = pointer(tag.String())
 	}
-	err = d.write(ctx, func(c *change) error {
-		ch, err := c.lockChannel(ctx, u.ID.UUID)
-		if ent.IsNotFound(err) || u.ID.Kind != "channel" {
-			return fault.New(fault.NotFound, "id", "there is no such channel")
+	return d.changeChannel(ctx, by, u.ChannelRef, auditentry.ActionChannelChanged, func(c *change, _ *ent.Channel, update *ent.ChannelUpdateOne) error {
+		update.SetNillableActive(u.Active).SetNillableLanguage(u.Language)
+		switch {
+		case u.Queue == nil:
+			return nil
+		case *u.Queue == Queued{}:
+			update.ClearQueueID()
+			return nil
 		}
-		if err != nil {
-			return err
+		there, err := c.Queue.Query().Where(queue.ID(u.Queue.ID.UUID)).Exist(ctx)
+		if err == nil && (!there || u.Queue.ID.Kind != "queue") {
+			err = fault.New(fault.Invalid, "queueId", "there is no such queue")
 		}
-		if err := checkVersion(u.ExpectedVersion, ch.Version); err != nil {
-			return err
-		}
-		update := ch.Update().SetNillableActive(u.Active).SetNillableLanguage(u.Language).AddVersion(1)
-		if u.QueueID != nil {
-			if there, err := c.Queue.Query().Where(queue.ID(u.QueueID.UUID)).Exist(ctx); err != nil {
-				return err
-			} else if !there || u.QueueID.Kind != "queue" {
-				return fault.New(fault.Invalid, "queueId", "there is no such queue")
-			}
-			update.SetQueueID(u.QueueID.UUID)
-		}
-		if result, err = update.Save(ctx); err != nil {
-			return err
-		}
-		c.channelEvent(result)
-		return c.routeWaiting(ctx, result)
+		update.SetQueueID(u.Queue.ID.UUID)
+		return err
 	})
-	return result, err
 }
 
 // routeWaiting gives the chats that a channel collected while it was not live

@@ -11,6 +11,7 @@ import (
 	"parley/ent/event"
 	"parley/ent/operator"
 	"parley/ent/segment"
+	"parley/server/audit"
 	"parley/server/globalid"
 	"parley/server/store"
 )
@@ -21,11 +22,11 @@ func TestWhatComesBeforeAChannelIsLiveWaitsAndIsRoutedOnceItIs(t *testing.T) {
 		cold := b.connect("cold")
 		queue := b.queue.GlobalID()
 		for _, half := range []ChannelChange{
-			{ID: cold.GlobalID(), Active: pointer(true)}, // active without a queue
-			{ID: cold.GlobalID(), Active: pointer(false), QueueID: &queue},
+			{ChannelRef: ChannelRef{ID: cold.GlobalID()}, Active: pointer(true)}, // active without a queue
+			{ChannelRef: ChannelRef{ID: cold.GlobalID()}, Active: pointer(false), Queue: &Queued{ID: queue}},
 		} {
-			must(b.desk.UpdateChannel(ctx, half))
-			in := wrote("ann", fmt.Sprint("m", half.QueueID), noon)
+			must(b.desk.UpdateChannel(ctx, audit.Actor{}, half))
+			in := wrote("ann", fmt.Sprint("m", half.Queue), noon)
 			in.Page = "cold"
 			b.applied(in)
 			c := b.newest("ann")
@@ -104,7 +105,7 @@ func TestNoChatIsLeftWithoutAQueueWhenActivationAndMessagesRace(t *testing.T) {
 			together(5, func(i int) {
 				if i == 0 {
 					id := b.queue.GlobalID()
-					if _, err := desks[1].UpdateChannel(ctx, ChannelChange{ID: cold.GlobalID(), Active: pointer(true), QueueID: &id}); err != nil {
+					if _, err := desks[1].UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: cold.GlobalID()}, Active: pointer(true), Queue: &Queued{ID: id}}); err != nil {
 						b.Error(err)
 					}
 					return
@@ -134,7 +135,7 @@ func TestAChannelCanBeChangedWhileMessagesComeWithoutPause(t *testing.T) {
 			if i == 0 {
 				defer close(changed)
 				for range 5 {
-					if _, err := b.desk.UpdateChannel(b.patient(), ChannelChange{ID: b.channel.GlobalID(), Active: pointer(true)}); err != nil {
+					if _, err := b.desk.UpdateChannel(b.patient(), audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: b.channel.GlobalID()}, Active: pointer(true)}); err != nil {
 						b.Error(err)
 					}
 				}
@@ -160,7 +161,7 @@ func TestAnOperatorOfNoQueueHearsNothingOfAChannel(t *testing.T) {
 		stranger := b.person("stranger", operator.RoleOperator)
 		op := b.operators("op")[0]
 		cursor := b.caughtUp()
-		must(b.desk.UpdateChannel(ctx, ChannelChange{ID: b.channel.GlobalID(), Language: pointer("DE_de")}))
+		must(b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: b.channel.GlobalID()}, Language: pointer("DE_de")}))
 		equal(b, "language", must(b.client().Channel.Get(ctx, b.channel.ID)).Language, "de-DE")
 		b.caughtUp()
 		equal(b, "events of a stranger", len(b.after(b.desk, stranger, cursor, EventFilter{})), 0)

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"parley/ent"
-	"parley/ent/channel"
 	"parley/ent/chat"
 	"parley/ent/delivery"
 	"parley/ent/event"
@@ -40,7 +39,7 @@ func (d *Desk) Outgoing(ctx context.Context, id uuid.UUID) (Outgoing, error) {
 	to := of.Edges.Identity
 	return Outgoing{
 		Delivery: del, Channel: of.Edges.Channel, Person: to.ExternalID,
-		Holding: of.Edges.Channel.State != channel.StateConnected,
+		Holding: !maySend(of.Edges.Channel),
 		Closed:  d.windowClosed(of),
 	}, nil
 }

@@ -21,6 +21,7 @@ import (
 	"parley/ent/message"
 	"parley/ent/operator"
 	"parley/ent/segment"
+	"parley/server/audit"
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/store"
@@ -139,14 +140,14 @@ func (b *bench) newQueue(name string) *ent.Queue {
 
 // connect makes a channel that is not live.
 func (b *bench) connect(page string) *ent.Channel {
-	return must(b.desk.Connect(ctx, Page{ExternalID: page, Name: page, Token: []byte("-")}))
+	return must(b.desk.Connect(ctx, audit.Actor{}, Page{ExternalID: page, Name: page, Token: []byte("-")}))
 }
 
 func (b *bench) live(page string, q *ent.Queue) *ent.Channel { return b.activate(b.connect(page), q) }
 
 func (b *bench) activate(c *ent.Channel, q *ent.Queue) *ent.Channel {
 	id := q.GlobalID()
-	return must(b.desk.UpdateChannel(ctx, ChannelChange{ID: c.GlobalID(), Active: pointer(true), QueueID: &id}))
+	return must(b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: c.GlobalID()}, Active: pointer(true), Queue: &Queued{ID: id}}))
 }
 
 // person adds somebody who signs in.

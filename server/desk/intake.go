@@ -254,7 +254,7 @@ func (in *intake) openChat(channel *ent.Channel, who *ent.Identity, previous *en
 // liveQueue is the queue that a channel's chats are routed to: none unless it
 // is active.
 func liveQueue(channel *ent.Channel) *uuid.UUID {
-	if !channel.Active {
+	if !isLive(channel) {
 		return nil
 	}
 	return channel.QueueID

@@ -11,6 +11,7 @@ import (
 	"parley/ent/event"
 	"parley/ent/operator"
 	"parley/ent/queuemember"
+	"parley/server/audit"
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/paging"
@@ -57,9 +58,10 @@ func TestAChangeOfAnOlderVersionIsRefused(t *testing.T) {
 		equal(b, "version", must(b.desk.UpdateQueue(ctx, q)).Version, b.queue.Version+1)
 		_, err := b.desk.UpdateQueue(ctx, q)
 		b.refused(err, fault.Conflict, "the version is 2, not 1")
-		c := ChannelChange{ID: b.channel.GlobalID(), Language: pointer("de"), ExpectedVersion: pointer(b.channel.Version)}
-		equal(b, "version", must(b.desk.UpdateChannel(ctx, c)).Version, b.channel.Version+1)
-		_, err = b.desk.UpdateChannel(ctx, c)
+		c := ChannelChange{ChannelRef: ChannelRef{ID: b.channel.GlobalID()}, Language: pointer("de")}
+		c.ExpectedVersion = pointer(b.channel.Version)
+		equal(b, "version", must(b.desk.UpdateChannel(ctx, audit.Actor{}, c)).Version, b.channel.Version+1)
+		_, err = b.desk.UpdateChannel(ctx, audit.Actor{}, c)
 		b.refused(err, fault.Conflict, "read it again")
 	})
 }
@@ -97,9 +99,9 @@ func TestWhatCannotBeIsRefusedWithItsField(t *testing.T) {
 		}
 		_, none := b.desk.UpdateQueue(ctx, QueueChange{ID: globalid.Of("queue", uuid.New())})
 		_, kind := b.desk.UpdateQueue(ctx, QueueChange{ID: globalid.Of("channel", b.queue.ID)})
-		_, channel := b.desk.UpdateChannel(ctx, ChannelChange{ID: globalid.Of("queue", b.channel.ID)})
-		_, queue := b.desk.UpdateChannel(ctx, ChannelChange{ID: b.channel.GlobalID(), QueueID: pointer(globalid.Of("queue", uuid.New()))})
-		_, tag := b.desk.UpdateChannel(ctx, ChannelChange{ID: b.channel.GlobalID(), Language: pointer("not a language")})
+		_, channel := b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: globalid.Of("queue", b.channel.ID)}})
+		_, queue := b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: b.channel.GlobalID()}, Queue: &Queued{ID: globalid.Of("queue", uuid.New())}})
+		_, tag := b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: b.channel.GlobalID()}, Language: pointer("not a language")})
 		_, reason := b.desk.SetState(ctx, op, operator.StatePaused, strings.Repeat("x", 201))
 		for name, step := range map[string]struct {
 			err   error
@@ -227,6 +229,6 @@ func sizes(b *bench, v Viewer) string {
 	var p paging.Args
 	return fmt.Sprint(
 		len(must(b.desk.Chats(ctx, v, p, ChatFilter{})).Nodes), " ", len(must(b.desk.Contacts(ctx, v, p)).Nodes), " ",
-		len(must(b.desk.Channels(ctx, v, p)).Nodes), " ", len(must(b.desk.Queues(ctx, v, p)).Nodes), " ",
+		len(must(b.desk.Channels(ctx, v, p, false)).Nodes), " ", len(must(b.desk.Queues(ctx, v, p)).Nodes), " ",
 		len(must(b.desk.Operators(ctx, v, p)).Nodes))
 }

@@ -132,14 +132,22 @@ func withChats(visible predicate.Chat, column string) func(*entsql.Selector) {
 	}
 }
 
-// Channels lists, to an operator, those that feed their queues.
-func (d *Desk) Channels(ctx context.Context, v Viewer, p paging.Args) (paging.List[*ent.Channel], error) {
+// Channels lists those that are archived or those that are not; to an operator,
+// those that feed their queues.
+func (d *Desk) Channels(ctx context.Context, v Viewer, p paging.Args, archived bool) (paging.List[*ent.Channel], error) {
 	s, err := p.Check(paging.ByName)
 	if err != nil {
 		return paging.List[*ent.Channel]{}, err
 	}
-	rows, err := d.store.Client().Channel.Query().Where(v.visibleChannel(), s.Where(channel.FieldName, false)).All(ctx)
+	rows, err := d.store.Client().Channel.Query().Where(isArchived(archived), v.visibleChannel(), s.Where(channel.FieldName, false)).All(ctx)
 	return paging.Of(s, rows, func(c *ent.Channel) paging.Place { return paging.Place{By: c.Name, ID: c.ID} }), err
+}
+
+func isArchived(archived bool) predicate.Channel {
+	if archived {
+		return channel.ArchivedAtNotNil()
+	}
+	return channel.ArchivedAtIsNil()
 }
 
 func (v Viewer) visibleChannel() predicate.Channel {

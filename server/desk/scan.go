@@ -46,7 +46,7 @@ const chatColumns = `c.id, c.channel_id, c.identity_id, c.contact_id, c.queue_id
 // edgeColumns are what a chat points at, and the viewer's read mark.
 const edgeColumns = `, contacts.name, contacts.picture_url, contacts.locale, contacts.created_at, contacts.version,
 	channels.provider, channels.external_id, channels.name, channels.picture_url, channels.state, channels.state_reason,
-	channels.active, channels.queue_id, channels.language, channels.created_at, channels.version,
+	channels.active, channels.queue_id, channels.language, channels.archived_at, channels.created_at, channels.version,
 	COALESCE(queues.name, ''), COALESCE(queues.rule, ''), queues.created_at, COALESCE(queues.version, 0),
 	COALESCE(operators.email, ''), COALESCE(operators.name, ''), COALESCE(operators.role, ''), COALESCE(operators.state, ''),
 	COALESCE(operators.pause_reason, ''), operators.created_at, COALESCE(operators.version, 0),
@@ -76,7 +76,7 @@ func (r *chatRow) edges() []any {
 	contact, channel, queue, operator := &r.contact, &r.channel, &r.queue, &r.operator
 	return []any{&contact.Name, &contact.PictureURL, &contact.Locale, &contact.CreatedAt, &contact.Version,
 		(*string)(&channel.Provider), &channel.ExternalID, &channel.Name, &channel.PictureURL, (*string)(&channel.State), &channel.StateReason,
-		&channel.Active, &channel.QueueID, &channel.Language, &channel.CreatedAt, &channel.Version,
+		&channel.Active, &channel.QueueID, &channel.Language, &channel.ArchivedAt, &channel.CreatedAt, &channel.Version,
 		&queue.Name, (*string)(&queue.Rule), &r.queueAt, &queue.Version,
 		&operator.Email, &operator.Name, (*string)(&operator.Role), (*string)(&operator.State),
 		&operator.PauseReason, &r.operatorAt, &operator.Version, &r.read}

@@ -57,8 +57,10 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 	}
 	if channel, err := c.Channel.Get(ctx, chat.ChannelID); err != nil {
 		return nil, err
-	} else if !channel.Active {
+	} else if !isLive(channel) {
 		return nil, fault.New(fault.Refused, "chatId", "the channel is not active")
+	} else if isGone(channel.State) {
+		return nil, fault.New(fault.Refused, "chatId", "the page is not connected here any more")
 	}
 	sent := c.now
 	if !sent.After(chat.LastMessageAt) { // the provider's clock may be ahead of ours

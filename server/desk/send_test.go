@@ -12,6 +12,7 @@ import (
 	"parley/ent/message"
 	"parley/ent/operator"
 	"parley/ent/work"
+	"parley/server/audit"
 	"parley/server/fault"
 )
 
@@ -75,7 +76,7 @@ func TestWhatMayNotBeSentIsRefusedAndLeavesNothing(t *testing.T) {
 		refused(ops[1], "ann", "hello", fault.Refused, "accept it first")
 		refused(b.admin, "ann", "hello", fault.Refused, "accept it first")
 		refused(b.person("stranger", operator.RoleOperator), "ann", "hello", fault.NotFound, "")
-		must(b.desk.UpdateChannel(ctx, ChannelChange{ID: b.channel.GlobalID(), Active: pointer(false)}))
+		must(b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: b.channel.GlobalID()}, Active: pointer(false)}))
 		refused(ops[0], "ann", "hello", fault.Refused, "not active")
 		b.activate(b.channel, b.queue)
 

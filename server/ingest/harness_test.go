@@ -15,6 +15,7 @@ import (
 
 	"parley/ent"
 	"parley/ent/webhookevent"
+	"parley/server/audit"
 	"parley/server/channels"
 	"parley/server/desk"
 	"parley/server/ingest"
@@ -120,7 +121,7 @@ func (r *replica) run() {
 // connect makes the page a channel.
 func (r *replica) connect() *ent.Channel {
 	r.Helper()
-	ch, err := r.channels.ConnectPage(ctx, r.page.Token)
+	ch, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token)
 	r.must(err)
 	return ch
 }

@@ -17,6 +17,7 @@ import (
 	"parley/ent/delivery"
 	"parley/ent/message"
 	"parley/ent/operator"
+	"parley/server/audit"
 	"parley/server/channels"
 	"parley/server/desk"
 	"parley/server/globalid"
@@ -175,7 +176,7 @@ func assemble(s *store.Store, graphURL string, now func() time.Time, log *slog.L
 // meetAnn connects the page, and has Ann write and the operator accept.
 func (r *replica) meetAnn() {
 	r.Helper()
-	ch, err := r.channels.ConnectPage(ctx, r.page.Token)
+	ch, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token)
 	r.must(err)
 	nobody := desk.Viewer{Operator: &ent.Operator{Role: operator.RoleAdmin}}
 	o, err := r.desk.CreateOperator(ctx, nobody, desk.NewOperator{Email: "o@test.example", Name: "Olga", PasswordHash: "x", Role: operator.RoleAdmin})
@@ -185,7 +186,7 @@ func (r *replica) meetAnn() {
 	q, err := r.desk.CreateQueue(ctx, r.agent, "Support", nil, "")
 	r.must(err)
 	active, queue := true, q.GlobalID()
-	_, err = r.desk.UpdateChannel(ctx, desk.ChannelChange{ID: ch.GlobalID(), Active: &active, QueueID: &queue})
+	_, err = r.desk.UpdateChannel(ctx, audit.Actor{}, desk.ChannelChange{ChannelRef: desk.ChannelRef{ID: ch.GlobalID()}, Active: &active, Queue: &desk.Queued{ID: queue}})
 	r.must(err)
 	r.ann.Writes("hello")
 	r.await("Ann's chat is there", func() bool {

@@ -1,0 +1,2 @@
+-- +goose Up
+ALTER TABLE `channels` ADD COLUMN `archived_at` datetime NULL;
