@@ -158,8 +158,11 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	client := &messenger.Client{
-		BaseURL: c.GraphURL, Version: c.GraphVersion,
-		AppID: a.setting(settings.FacebookAppID)(), AppSecret: a.setting(settings.FacebookAppSecret)(),
+		BaseURL: c.GraphURL, DialogURL: c.FacebookURL, Version: c.GraphVersion, Now: o.Now,
+		App: func() messenger.App {
+			now := a.Settings.Current()
+			return messenger.App{ID: now.Text(settings.FacebookAppID), Secret: now.Text(settings.FacebookAppSecret)}
+		},
 	}
 	a.Desk, err = desk.Open(ctx, a.store, desk.Options{
 		Limits: desk.Limits{

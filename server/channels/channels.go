@@ -113,8 +113,9 @@ func (c *Channels) checkSubscribed(ctx context.Context, token, page string) erro
 	if err != nil {
 		return refused(err)
 	}
+	ours := c.client.AppID()
 	for _, app := range apps {
-		if c.client.AppID == "" || app.AppID == c.client.AppID {
+		if ours == "" || app.AppID == ours {
 			return nil
 		}
 	}

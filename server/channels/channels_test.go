@@ -80,7 +80,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	w.inbox = ingest.New(s, d, ingest.Options{AppSecret: func() string { return appSecret }, VerifyToken: func() string { return verifyToken }, Now: w.clock.Now, Log: log})
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
-	w.client = &messenger.Client{BaseURL: api.URL, AppID: appID, AppSecret: appSecret}
+	w.client = &messenger.Client{BaseURL: api.URL, App: func() messenger.App { return messenger.App{ID: appID, Secret: appSecret} }}
 	connected := func(ctx context.Context, page string) error {
 		return errors.Join(w.failing, w.inbox.ReplayPage(ctx, page))
 	}

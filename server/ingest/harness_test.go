@@ -98,7 +98,7 @@ func (w *world) replica(s *store.Store, o ...func(*ingest.Options)) *replica {
 	r.inbox = ingest.New(s, r.desk, options)
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
-	client := &messenger.Client{BaseURL: w.url, AppID: appID, AppSecret: appSecret}
+	client := &messenger.Client{BaseURL: w.url, App: func() messenger.App { return messenger.App{ID: appID, Secret: appSecret} }}
 	r.channels = channels.New(r.desk, client, box, r.inbox.ReplayPage, w.clock.Now, log)
 	r.server = httptest.NewServer(r.inbox)
 	w.Cleanup(func() {

@@ -5,28 +5,52 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Client calls the Graph API. Its fields are set once, before use. The zero value of a field means: Facebook's own
-// host, DefaultVersion, no appsecret_proof, a client with a time-out of 30 seconds.
+// hosts, DefaultVersion, no app and so no appsecret_proof, a client with a time-out of 30 seconds, the real time.
 type Client struct {
-	BaseURL, Version string
-	AppID, AppSecret string
-	HTTP             *http.Client
+	BaseURL, DialogURL string // of the Graph API, and of the site that people log in to
+	Version            string
+	App                func() App // asked for every call: the app may change while the server runs
+	HTTP               *http.Client
+	Now                func() time.Time
+}
+
+// App is the Facebook app in whose name the calls are made. Either may be empty.
+type App struct{ ID, Secret string }
+
+// token is the app's own access token (access token guide, Oct 2026).
+func (a App) token() string { return a.ID + "|" + a.Secret }
+
+// AppID is the id of the app; "" if none is set.
+func (c *Client) AppID() string { return c.app().ID }
+
+func (c *Client) app() App {
+	if c.App == nil {
+		return App{}
+	}
+	return c.App()
 }
 
 // Page is a page as its own token sees it.
 type Page struct{ ID, Name, PictureURL string }
 
-// Me gives the page that a token belongs to.
+// Me gives the page, or the user, that a token belongs to.
 func (c *Client) Me(ctx context.Context, token string) (Page, error) {
+	return c.Page(ctx, token, "")
+}
+
+// Page gives a page by its id, to a token of its own or of somebody who manages it; without id, whatever the token is of.
+func (c *Client) Page(ctx context.Context, token, id string) (Page, error) {
 	var answer struct {
 		ID, Name text
 		Picture  struct {
 			Data struct{ URL text }
 		}
 	}
-	err := c.call(ctx, request{method: http.MethodGet, path: "me", token: token,
+	err := c.call(ctx, request{method: http.MethodGet, path: node(id), token: token,
 		query: url.Values{"fields": {"id,name,picture"}}}, &answer)
 	return Page{string(answer.ID), string(answer.Name), string(answer.Picture.Data.URL)}, err
 }
@@ -121,5 +145,7 @@ func (s *success) UnmarshalJSON(raw []byte) error {
 
 // edge is the path of something of a page; without a page, of the token's own.
 func edge(pageID, name string) string {
-	return url.PathEscape(or(pageID, "me")) + "/" + name
+	return node(pageID) + "/" + name
 }
+
+func node(id string) string { return url.PathEscape(or(id, "me")) }

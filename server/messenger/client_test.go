@@ -16,12 +16,14 @@ import (
 
 const token = "EAAGsecretsecretsecretsecretsecretsecret"
 
+func theApp() App { return App{ID: "7", Secret: "app-secret"} }
+
 // facebook serves one answer to everything and gives a client for it.
 func facebook(t *testing.T, serve http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(serve)
 	t.Cleanup(server.Close)
-	return &Client{BaseURL: server.URL, AppID: "7", AppSecret: "app-secret", HTTP: server.Client()}
+	return &Client{BaseURL: server.URL, App: theApp, HTTP: server.Client()}
 }
 
 func says(status int, body string) http.HandlerFunc {
@@ -243,7 +245,7 @@ func TestErrorsCarryNoSecrets(t *testing.T) {
 	proof := AppSecretProof("app-secret", token)
 	leaky := facebook(t, says(400, `{"error":{"code":190,"type":"OAuthException","fbtrace_id":"A1","message":"Malformed access token `+
 		token+` of app-secret, `+proof+` `+strings.Repeat("long ", 200)+`"}}`))
-	dead := &Client{BaseURL: "http://127.0.0.1:1", AppSecret: "app-secret"}
+	dead := &Client{BaseURL: "http://127.0.0.1:1", App: theApp}
 	for _, c := range []*Client{leaky, dead} {
 		_, err := c.Me(context.Background(), token)
 		var withURL *url.Error

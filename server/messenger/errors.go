@@ -58,6 +58,7 @@ type Error struct {
 	Transient                 bool          // Facebook's own word
 	RetryAfter                time.Duration // 0 if Facebook did not say
 	Class                     Class
+	Problem                   Problem // "" where the class says all there is to say
 
 	cause error // a failure below HTTP, without its URL
 }
@@ -78,6 +79,14 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " (trace %s)", e.TraceID)
 	}
 	return b.String()
+}
+
+// Reason is what is wrong in words for operators and administrators.
+func (e *Error) Reason() string {
+	if words := e.Problem.Reason(); words != "" {
+		return words
+	}
+	return e.Class.Reason()
 }
 
 func (e *Error) Unwrap() error { return e.cause }
@@ -105,6 +114,9 @@ var (
 		2018108: ClassRecipient, 2018001: ClassRecipient, 2018218: ClassRecipient, 1545041: ClassRecipient,
 		2018336: ClassRestricted, 1893063: ClassRestricted,
 		2018171: ClassPermission, 2018234: ClassPermission, 2018247: ClassPermission,
+		456: ClassToken, 457: ClassToken, 458: ClassToken, 459: ClassToken, 460: ClassToken, 461: ClassToken,
+		462: ClassToken, 463: ClassToken, 464: ClassToken, 465: ClassToken, 466: ClassToken, 467: ClassToken,
+		468: ClassToken, 492: ClassToken, // me/accounts documents some of them as codes
 	}
 	classOfCode = map[int]Class{
 		1: ClassTransient, 2: ClassTransient,

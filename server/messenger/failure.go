@@ -84,7 +84,7 @@ func (r request) noAnswer(err error, neverSent bool) *Error {
 	if errors.As(err, &withURL) {
 		err = withURL.Err
 	}
-	e := &Error{Class: r.lost(), Message: redact(err.Error(), r.token), cause: err}
+	e := &Error{Class: r.lost(), Message: r.redact(err.Error()), cause: err}
 	if neverSent {
 		e.Class = ClassTransient
 	}
@@ -116,6 +116,10 @@ func (t *trace) neverSent(err error) bool {
 
 // keyLike is whatever is long and shapeless enough to be a token, a proof or a secret.
 var keyLike = regexp.MustCompile(`[A-Za-z0-9_|-]{32,}`)
+
+func (r request) redact(s string) string {
+	return redact(s, append(r.secrets, r.token, r.app.Secret)...)
+}
 
 // redact makes a text of Facebook's or of the network fit for logs: some of Facebook's errors repeat the token.
 func redact(s string, secrets ...string) string {

@@ -43,3 +43,21 @@ func SubscribedFields() []string {
 		"messaging_handovers", "standby", "messaging_policy_enforcement", "messaging_account_linking",
 	}
 }
+
+// DefaultDialogURL is where people log in (login guide, Oct 2026).
+const DefaultDialogURL = "https://www.facebook.com"
+
+// LoginScopes gives the permissions that a login asks for (permissions reference, Oct 2026). business_management is for
+// pages that belong to a Business Portfolio, which are not listed without it.
+func LoginScopes() []string {
+	return []string{
+		"pages_show_list", "pages_messaging", "pages_manage_metadata", "pages_read_engagement", "business_management",
+	}
+}
+
+// Which tasks on a page let somebody answer its messages, and which let them subscribe an app to it (permissions and
+// subscribed_apps references, Oct 2026). Pages of the newer kind have the same names with PROFILE_PLUS_ before them.
+var (
+	messagingTasks   = []string{"MESSAGING", "MANAGE", "FULL_CONTROL"}
+	subscribingTasks = []string{"MODERATE", "CREATE_CONTENT", "MANAGE", "FULL_CONTROL"}
+)

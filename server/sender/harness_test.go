@@ -155,7 +155,7 @@ func assemble(s *store.Store, graphURL string, now func() time.Time, log *slog.L
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	client := &messenger.Client{BaseURL: graphURL, AppID: appID, AppSecret: appSecret}
+	client := &messenger.Client{BaseURL: graphURL, App: func() messenger.App { return messenger.App{ID: appID, Secret: appSecret} }}
 	if o.timeout > 0 {
 		client.HTTP = &http.Client{Timeout: o.timeout}
 	}

@@ -39,9 +39,9 @@ func TestTokensAndProofsAreChecked(t *testing.T) {
 	dead := w.page.NewToken(w.app.ID)
 	w.sim.KillToken(dead, 463)
 	without := *w.client
-	without.AppSecret = ""
+	without.App = nil
 	proven := without
-	proven.AppSecret = "strict-secret"
+	proven.App = func() messenger.App { return messenger.App{ID: strict.ID, Secret: strict.Secret} }
 	for name, c := range map[string]struct {
 		client        *messenger.Client
 		token         string

@@ -40,7 +40,8 @@ func newWorld(t *testing.T, o messengertest.Options) *world {
 	w := &world{T: t, ctx: ctx, sim: sim, receiver: newReceiver(t)}
 	w.app = sim.AddApp(messengertest.App{ID: "222", Secret: "app-secret"})
 	w.page = sim.AddPage(messengertest.Page{ID: "101", Name: "Demo page"})
-	w.client = &messenger.Client{BaseURL: api.URL, AppID: w.app.ID, AppSecret: w.app.Secret, HTTP: api.Client()}
+	w.client = &messenger.Client{BaseURL: api.URL, DialogURL: api.URL, HTTP: api.Client(),
+		App: func() messenger.App { return messenger.App{ID: w.app.ID, Secret: w.app.Secret} }, Now: o.Clock.Now}
 	w.must(sim.SetCallback(ctx, w.app.ID, w.receiver.url, "verify"))
 	w.must(w.client.Subscribe(ctx, w.page.Token, w.page.ID, messenger.SubscribedFields()))
 	return w
