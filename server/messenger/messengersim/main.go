@@ -3,6 +3,16 @@
 //	go run ./server/messenger/messengersim -page 101234567890123:PAGE-TOKEN:"Demo page" \
 //	    -callback http://localhost:8080/webhooks/facebook -verify-token secret -customers 5 -every 3s
 //
+// People who log in to connect pages are described by -user; the dialog is on the same address, so Parley's dialog URL
+// and Graph URL are one:
+//
+//	go run ./server/messenger/messengersim -subscribe=false -page 101::"Demo page" -page 102::"Shop" -page 103::"Partner" \
+//	    -user '2001:Ann Lee:101,102=MESSAGING+MODERATE' -user '2002:Tom Hughes:102=ANALYZE,103@9001' \
+//	    -redirect http://localhost:8080/login/facebook/callback
+//
+// Ann administers page 101, and may answer and subscribe page 102. Tom may only look at the figures of page 102; page 103
+// is in the Business Portfolio 9001. In the dialog one is whoever one likes.
+//
 // The control API under /_sim/ is described in package messengertest.
 package main
 
@@ -37,9 +47,40 @@ func main() {
 type settings struct {
 	addr, appID, appSecret string
 	callback, verifyToken  string
+	deauthorize, deletion  string
+	redirects              []string
+	development, subscribe bool
 	pages                  []messengertest.Page
+	users                  []user
 	customers              int
 	every                  time.Duration
+}
+
+// user is somebody who logs in, and what they may do on pages.
+type user struct {
+	messengertest.User
+	pages []string // ids
+	roles []messengertest.Role
+}
+
+// parseUser reads id:name:pages, where pages are ids with commas between, each with =TASK+TASK or @portfolio behind it.
+func parseUser(value string) (user, error) {
+	id, rest, _ := strings.Cut(value, ":")
+	last := strings.LastIndex(rest, ":")
+	if id == "" || last < 0 {
+		return user{}, errors.New("a user is id:name:page,page=TASK+TASK,page@portfolio")
+	}
+	u := user{User: messengertest.User{ID: id, Name: rest[:last]}}
+	for _, one := range strings.FieldsFunc(rest[last+1:], func(r rune) bool { return r == ',' }) {
+		var role messengertest.Role
+		one, role.Portfolio, _ = strings.Cut(one, "@")
+		page, tasks, limited := strings.Cut(one, "=")
+		if limited {
+			role.Tasks = strings.Split(tasks, "+")
+		}
+		u.pages, u.roles = append(u.pages, page), append(u.roles, role)
+	}
+	return u, nil
 }
 
 func parse(args []string) (settings, error) {
@@ -52,7 +93,21 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.verifyToken, "verify-token", "verify-token", "token for the verification of the callback")
 	flags.IntVar(&s.customers, "customers", 0, "customers per page who keep writing")
 	flags.DurationVar(&s.every, "every", 5*time.Second, "time between two of their messages")
-	flags.Func("page", "a page as id:token:name, subscribed to the app; may be repeated", func(value string) error {
+	flags.BoolVar(&s.subscribe, "subscribe", true, "subscribe the pages to the app at start; false: a login does")
+	flags.BoolVar(&s.development, "development", false, "the app is not live, and no user has a role on it: the dialog denies all")
+	flags.StringVar(&s.deauthorize, "deauthorize", "", "URL that is told of users who remove the app")
+	flags.StringVar(&s.deletion, "deletion", "", "URL that is told of users who want their data deleted")
+	flags.Func("redirect", "URL that logins may return to; may be repeated; none: anywhere", func(value string) error {
+		s.redirects = append(s.redirects, value)
+		return nil
+	})
+	flags.Func("user", "somebody who logs in, as id:name:pages; pages are ids with commas between, each may have =TASK+TASK "+
+		"(else all tasks) and then @portfolio behind it; may be repeated", func(value string) error {
+		u, err := parseUser(value)
+		s.users = append(s.users, u)
+		return err
+	})
+	flags.Func("page", "a page as id:token:name, without token one is made; may be repeated", func(value string) error {
 		id, rest, _ := strings.Cut(value, ":")
 		token, name, ok := strings.Cut(rest, ":")
 		if !ok {
@@ -100,12 +155,25 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func (s settings) populate(ctx context.Context, sim *messengertest.Graph) ([]*messengertest.Page, error) {
-	app := sim.AddApp(messengertest.App{ID: s.appID, Secret: s.appSecret, Name: "Parley"})
+	app := sim.AddApp(messengertest.App{ID: s.appID, Secret: s.appSecret, Name: "Parley", RedirectURIs: s.redirects,
+		Development: s.development, DeauthorizeURL: s.deauthorize, DeletionURL: s.deletion})
 	var pages []*messengertest.Page
+	byID := map[string]*messengertest.Page{}
 	for _, p := range s.pages {
 		page := sim.AddPage(p)
-		page.Subscribe(app.ID, messenger.SubscribedFields()...)
-		pages = append(pages, page)
+		if s.subscribe {
+			page.Subscribe(app.ID, messenger.SubscribedFields()...)
+		}
+		pages, byID[page.ID] = append(pages, page), page
+	}
+	for _, u := range s.users {
+		who := sim.AddUser(u.User)
+		for i, id := range u.pages {
+			if byID[id] == nil {
+				return nil, fmt.Errorf("user %s manages page %s, which no -page describes", who.ID, id)
+			}
+			who.Manages(byID[id], u.roles[i])
+		}
 	}
 	if s.callback == "" {
 		return pages, nil

@@ -14,7 +14,11 @@ import (
 func (g *Graph) control() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /_sim/apps", reply(g.controlApp))
+	mux.HandleFunc("POST /_sim/apps/{app}", reply(g.controlConfigure))
 	mux.HandleFunc("POST /_sim/pages", reply(g.controlPage))
+	mux.HandleFunc("POST /_sim/pages/{page}/restrict", reply(g.controlRestrict))
+	mux.HandleFunc("POST /_sim/users", reply(g.controlUser))
+	mux.HandleFunc("POST /_sim/users/{user}/{act}", reply(g.controlUserAct))
 	mux.HandleFunc("POST /_sim/callback", reply(g.controlCallback))
 	mux.HandleFunc("POST /_sim/pages/{page}/subscribe", reply(g.controlSubscribe))
 	mux.HandleFunc("POST /_sim/pages/{page}/posts", reply(g.controlItems))

@@ -1,6 +1,7 @@
 package messengertest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,23 @@ import (
 func (g *Graph) controlApp(_ *http.Request, in App) (any, error) {
 	a := g.AddApp(in)
 	return object{"id": a.ID, "secret": a.Secret}, nil
+}
+
+func (g *Graph) controlConfigure(r *http.Request, in json.RawMessage) (any, error) {
+	id := r.PathValue("app")
+	if !g.hasApp(id) {
+		return nil, errors.New("no such app")
+	}
+	read := func(into *App) error {
+		d := json.NewDecoder(bytes.NewReader(in))
+		d.DisallowUnknownFields()
+		return d.Decode(into)
+	}
+	err := read(&App{}) // all of it or nothing
+	if err == nil {
+		g.Configure(id, func(a *App) { err = read(a) })
+	}
+	return object{}, err
 }
 
 func (g *Graph) controlPage(_ *http.Request, in Page) (any, error) {

@@ -25,6 +25,7 @@ type event struct {
 	kind     string
 	value    any
 	raw      json.RawMessage // the whole item, instead of the four above
+	whole    []byte          // the whole post, of another object than a page; instead of all but at
 }
 
 // queued is an event on its way to one app.
@@ -110,6 +111,12 @@ func (g *Graph) take(app *App) ([]queued, Behaviour) {
 		g.random.Shuffle(len(app.queue), func(i, j int) { app.queue[i], app.queue[j] = app.queue[j], app.queue[i] })
 	}
 	n := min(max(how.Batch, 1), len(app.queue))
+	for i := range n { // a post is of one object
+		if app.queue[i].whole != nil {
+			n = max(i, 1)
+			break
+		}
+	}
 	batch := slices.Clone(app.queue[:n])
 	app.queue = app.queue[n:]
 	return batch, how
@@ -119,7 +126,7 @@ func (g *Graph) take(app *App) ([]queued, Behaviour) {
 func (g *Graph) post(app *App, batch []queued, body []byte) {
 	giveUp := g.clock.Now().Add(g.retry.GiveUp)
 	for attempt := 1; ; attempt++ {
-		callback, ok := g.callback(app)
+		callback, ok := g.callback(app, batch[0].object())
 		if !ok {
 			return // the app has deleted its callback meanwhile
 		}
@@ -130,7 +137,11 @@ func (g *Graph) post(app *App, batch []queued, body []byte) {
 		g.touch()
 		if status != http.StatusOK && !now.Before(giveUp) {
 			for _, item := range batch {
-				delete(item.page.subscribed, app.ID)
+				if item.whole != nil {
+					delete(app.subscriptions, item.object())
+				} else {
+					delete(item.page.subscribed, app.ID)
+				}
 			}
 		}
 		g.mu.Unlock()
@@ -141,10 +152,18 @@ func (g *Graph) post(app *App, batch []queued, body []byte) {
 	}
 }
 
-func (g *Graph) callback(app *App) (string, bool) {
+// object is what a post with this event is about.
+func (e event) object() string {
+	if e.whole != nil {
+		return messenger.ObjectPermissions
+	}
+	return "page"
+}
+
+func (g *Graph) callback(app *App, object string) (string, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s := app.subscriptions["page"]; s != nil {
+	if s := app.subscriptions[object]; s != nil {
 		return s.callback, true
 	}
 	return "", false
@@ -181,7 +200,7 @@ func (g *Graph) PostBody(ctx context.Context, appID string, body []byte) int {
 	if app == nil {
 		return 0
 	}
-	callback, ok := g.callback(app)
+	callback, ok := g.callback(app, "page")
 	if !ok {
 		return 0
 	}

@@ -31,14 +31,43 @@
 //	GET, POST, DELETE {page}/subscribed_apps
 //	GET, POST, DELETE {app}/subscriptions
 //	GET  debug_token
+//	GET  {app}                             id, name: with the app's own token
+//	GET, POST oauth/access_token           by code (and PKCE verifier), fb_exchange_token, client_credentials
+//
+// With the token of a user who logged in:
+//
+//	GET  me | me/accounts | me/businesses | {business}/owned_pages | {business}/client_pages
+//	GET  me/permissions
+//	DELETE me/permissions[/{permission}]
+//	GET  {page}                            id, name, category, picture, access_token
+//
+// # Logging in
+//
+//	GET  dialog/oauth                      the consent page: a plain form for each user, which works without JavaScript
+//	POST dialog/oauth                      its form, to the same address: user, page (ids, or "all"), decline (permissions),
+//	                                       act ("continue" or "cancel") → 302 to redirect_uri with code and state, or error
+//
+// A page's token that a login gave dies with the user's token, with the user's role on the page, and when a later login
+// of the same user in the same app leaves the page out. Tokens made by AddPage and NewToken are bound to nobody.
 //
 // # Control API
 //
 // JSON over HTTP under /_sim/. Failures are answered by 400 and {"error": "…"}.
 //
-//	POST /_sim/apps                        {"id","secret","name","require_proof","no_human_agent"} → {"id","secret"}
+//	POST /_sim/apps                        {"id","secret","name","require_proof","no_human_agent","redirect_uris":[],
+//	                                       "configs":{"id":{"permissions":[],"system_user"}},"development","roles":[],
+//	                                       "deauthorize_url","deletion_url"} → {"id","secret"}
+//	POST /_sim/apps/{app}                  the same, to change some of it
 //	POST /_sim/pages                       {"id","name","app_id","token"} → {"id","token"}
 //	POST /_sim/pages/{page}/subscribe      {"app_id","fields":[]}: no fields means those Parley needs
+//	POST /_sim/pages/{page}/restrict       {"restricted"}: it may send nothing
+//	POST /_sim/users                       {"id","name","pages":[{"id","tasks":[],"portfolio","client","unlisted","no_token"}]}
+//	                                       → {"id"}: also to change what they may do on pages
+//	POST /_sim/users/{user}/end_sessions   {"subcode"}: their tokens, and those of pages by them, answer 190
+//	POST /_sim/users/{user}/leave          {"page_id"}: their role on a page is gone
+//	POST /_sim/users/{user}/revoke         {"app_id","permission"}
+//	POST /_sim/users/{user}/remove_app     {"app_id"}
+//	POST /_sim/users/{user}/ask_deletion   {"app_id"} → {"url","confirmation_code"}
 //	POST /_sim/callback                    {"app_id","url","verify_token","fields":[]}: verified as Facebook does
 //	POST /_sim/pages/{page}/people         {"id","first_name","last_name","locale","profile"} → {"id"}
 //	POST /_sim/pages/{page}/people/{id}/writes    {"text","count"} → {"mids":[]}: count messages, numbered from the second

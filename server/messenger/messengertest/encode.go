@@ -10,8 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// render makes the body of a post: an entry for each item or, grouped, for each run of items of a page and array.
+// render makes the body of a post. For pages: an entry for each item or, grouped, for each run of items of a page and array.
 func render(batch []queued, how Behaviour) []byte {
+	if batch[0].whole != nil {
+		return batch[0].whole
+	}
 	var b bytes.Buffer
 	b.WriteString(`{"object":"page","entry":[`)
 	for i, q := range batch {

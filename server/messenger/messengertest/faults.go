@@ -60,7 +60,7 @@ type Fault struct {
 	Header                http.Header
 }
 
-// TokenFault is error 190: 458 the app was removed, 460 the password changed, 463 the session expired, 467 logged out.
+// TokenFault is error 190 with a subcode: 458 the app was removed, 460 the password changed, 463 the session expired, …
 func TokenFault(subcode int) Fault {
 	return Fault{Code: 190, Subcode: subcode, Message: messages[subcode]}
 }
@@ -79,12 +79,23 @@ func RateLimitFault(code, minutes int) Fault {
 var messages = map[int]string{
 	2:   "(#2) Service temporarily unavailable",
 	4:   "(#4) Application request limit reached",
+	456: "Error validating access token: The access token is malformed.",
+	457: "Error validating access token: The session has an invalid origin.",
 	458: "Error validating access token: The user has not authorized application 1.",
+	459: "Error validating access token: You cannot access the app till you log in to www.facebook.com and follow the " +
+		"instructions given.",
 	460: "Error validating access token: The session has been invalidated because the user changed their password or " +
 		"Facebook has changed the session for security reasons.",
+	461: "Error validating access token: The user has installed the application anew.",
+	462: "Error validating access token: The session is of a stale version.",
 	463: "Error validating access token: Session has expired on Friday, 20-Nov-26 10:00:00 PST. " +
 		"The current time is Sunday, 22-Nov-26 10:00:00 PST.",
+	464:     "Error validating access token: Sessions for the user are not allowed because the user is not a confirmed user.",
+	465:     "Error validating access token: The user of the session is invalid.",
+	466:     "Error validating access token: The session was explicitly invalidated through an API call.",
 	467:     "Error validating access token: The session is invalid because the user logged out.",
+	468:     "Error validating access token: The session was not used for long.",
+	492:     "Error validating access token: The user does not have sufficient role on the page.",
 	551:     "(#551) This person isn't available right now.",
 	613:     "(#613) Calls to this api have exceeded the rate limit.",
 	2018001: "(#100) No matching user found",
@@ -92,6 +103,7 @@ var messages = map[int]string{
 	2018247: "(#100) Insufficient permission to access user profile.",
 	2018278: "(#10) This message is sent outside of allowed window. Learn more about the new policy here: " +
 		"https://developers.facebook.com/docs/messenger-platform/policy-overview",
+	2018336: "(#10) This page is restricted from sending messages.",
 	2018300: "(#10) Message failed to send because another app is controlling this thread now.",
 }
 

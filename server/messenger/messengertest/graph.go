@@ -18,6 +18,7 @@ type Options struct {
 	Seed      uint64
 	Behaviour Behaviour
 	Retry     Retry
+	PageSize  int // most items of an answer that goes on at a cursor; 0: 2, so that whoever does not go on notices
 	Keep      int // how many requests, posts and sent messages the logs hold; 0: 100,000
 }
 
@@ -50,6 +51,7 @@ type Graph struct {
 	http  *http.Client
 	retry Retry
 	keep  int
+	most  int // items of an answer
 	mux   *http.ServeMux
 	stop  context.CancelFunc
 	ctx   context.Context
@@ -61,7 +63,9 @@ type Graph struct {
 	behaviour Behaviour
 	apps      map[string]*App
 	pages     map[string]*Page
+	users     map[string]*User
 	tokens    map[string]*token
+	codes     map[string]*code
 	faults    []*Fault
 	pending   int // webhook items not yet delivered
 	requests  []Request
@@ -72,8 +76,9 @@ type Graph struct {
 // New makes a simulator without apps and pages.
 func New(o Options) *Graph {
 	g := &Graph{
-		clock: o.Clock, http: o.HTTP, retry: o.Retry, keep: o.Keep, behaviour: o.Behaviour,
+		clock: o.Clock, http: o.HTTP, retry: o.Retry, keep: o.Keep, most: o.PageSize, behaviour: o.Behaviour,
 		changed: make(chan struct{}), apps: map[string]*App{}, pages: map[string]*Page{}, tokens: map[string]*token{},
+		users: map[string]*User{}, codes: map[string]*code{},
 	}
 	if g.clock == nil {
 		g.clock = &Clock{}
@@ -83,6 +88,9 @@ func New(o Options) *Graph {
 	}
 	if g.keep == 0 {
 		g.keep = 100_000
+	}
+	if g.most == 0 {
+		g.most = 2
 	}
 	seed := o.Seed
 	if seed == 0 {
@@ -129,7 +137,7 @@ func (g *Graph) Behave(b Behaviour) {
 	g.touch()
 }
 
-// Reset empties the logs and takes back faults and behaviour. Apps, pages, people and what waits for delivery stay.
+// Reset empties the logs and takes back faults and behaviour. Apps, pages, people, users and what waits for delivery stay.
 func (g *Graph) Reset() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -3,6 +3,7 @@ package messengertest
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"parley/server/messenger"
@@ -51,7 +52,10 @@ func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (g *Graph) respond(r *http.Request, c *call) answer {
 	f := g.takeFault(c)
-	if f != nil && !f.Accepted {
+	switch {
+	case f != nil && f.Mode == Refuse && c.isDialog():
+		return g.refuseDialog(c, f)
+	case f != nil && !f.Accepted:
 		return f.spoil(succeeded)
 	}
 	a := g.route(r, c)
@@ -81,20 +85,29 @@ func (a answer) finish() {
 	}
 }
 
-// route answers a call by its path: debug_token, {app}/subscriptions, {page}, {page}/{edge}, {person}.
+// route answers a call by its path: dialog/oauth, oauth/access_token, debug_token, {app}/subscriptions, {page},
+// {page}/{edge}, {person}, and what a user's token leads to.
 func (g *Graph) route(r *http.Request, c *call) answer {
+	switch {
+	case c.isDialog():
+		return g.dialog(c)
+	case slices.Equal(c.path, []string{"oauth", "access_token"}):
+		return g.accessToken(c)
+	}
 	if e := g.authenticate(c); e != nil {
 		return e.answer()
 	}
-	if len(c.path) == 0 || len(c.path) > 2 {
+	if len(c.path) == 0 {
 		return unsupported(c).answer()
 	}
-	node, edge := c.path[0], strings.Join(c.path[1:], "")
+	node, edge := c.path[0], strings.Join(c.path[1:], "/")
 	switch {
 	case node == "debug_token" && edge == "":
 		return g.debugToken(c)
 	case edge == "subscriptions":
 		return g.subscriptions(r.Context(), c, node)
+	case c.as.page == nil && c.as.user != nil:
+		return g.withUserToken(c, node, edge)
 	case c.as.page == nil:
 		return g.withAppToken(c, node, edge)
 	case node == "me" || node == c.as.page.ID:
@@ -105,8 +118,11 @@ func (g *Graph) route(r *http.Request, c *call) answer {
 	return unsupported(c).answer()
 }
 
-// withAppToken answers the one thing of a page that an app's own token may ask for.
+// withAppToken answers what an app's own token may ask for: the app itself, and one thing of a page.
 func (g *Graph) withAppToken(c *call, node, edge string) answer {
+	if app := c.as.app; node == app.ID && edge == "" && c.method == http.MethodGet {
+		return choose(c, "Application", object{"id": app.ID, "name": app.Name}, "name")
+	}
 	g.mu.Lock()
 	page := g.pages[node]
 	g.mu.Unlock()
@@ -120,17 +136,46 @@ func (g *Graph) withAppToken(c *call, node, edge string) answer {
 }
 
 func (g *Graph) pageEdge(r *http.Request, c *call, page *Page, edge string) answer {
+	if e := g.permitted(c, edge); e != nil {
+		return e.answer()
+	}
 	switch c.method + " " + edge {
 	case "GET ":
-		return g.pageNode(c, page)
+		return g.pageNode(c, page, c.token)
 	case "GET picture":
-		return answer{body: object{"data": pagePicture(c, page)}}
+		return answer{body: object{"data": pagePicture(c, page.ID)}}
 	case "POST messages":
 		return g.send(r.Context(), c, page)
 	case "GET subscribed_apps", "POST subscribed_apps", "DELETE subscribed_apps":
 		return g.subscribedApps(c, page)
 	}
 	return unsupported(c).answer()
+}
+
+// permitted checks what the login behind a page's token may do (permissions and subscribed_apps references, Oct 2026).
+func (g *Graph) permitted(c *call, edge string) *graphError {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch c.method + " " + edge {
+	case "POST messages":
+		switch {
+		case !c.as.grants("pages_messaging"):
+			return &graphError{code: 230, message: "(#230) Requires pages_messaging permission to manage the object"}
+		case !c.as.tasked("MESSAGING"):
+			return &graphError{code: 200, message: "(#200) The person lacks the task MESSAGING on the page"}
+		}
+	case "POST subscribed_apps", "DELETE subscribed_apps":
+		switch {
+		case !c.as.grants("pages_manage_metadata"):
+			return &graphError{code: 200, message: "(#200) Requires pages_manage_metadata permission to manage the object"}
+		case c.method == http.MethodPost && !c.as.grants("pages_messaging"):
+			return &graphError{code: 200, message: "(#200) To subscribe to the messages field, one of these permissions is " +
+				"needed: pages_messaging"}
+		case !c.as.tasked("MODERATE", "CREATE_CONTENT"):
+			return &graphError{code: 200, message: "(#200) The person lacks the task MODERATE on the page"}
+		}
+	}
+	return nil
 }
 
 // authenticate finds out whom the token stands for and checks the proof that its holder knows the app secret.
@@ -141,14 +186,11 @@ func (g *Graph) authenticate(c *call) *graphError {
 		return &graphError{code: 104, message: "An access token is required to request this resource."}
 	}
 	c.as = g.tokens[c.token]
-	switch {
-	case c.as == nil:
-		return &graphError{code: 190, message: "Invalid OAuth access token - Cannot parse access token"}
-	case c.as.dead:
-		return &graphError{code: 190, subcode: c.as.subcode, message: messages[c.as.subcode]}
+	if e := g.alive(c.as); e != nil {
+		return e
 	}
 	switch proof := c.params["appsecret_proof"]; {
-	case proof == "" && c.as.app.RequireProof && c.as.page != nil: // an app's own token has the secret in it
+	case proof == "" && c.as.app.RequireProof && (c.as.page != nil || c.as.user != nil): // an app's own token has the secret in it
 		return &graphError{code: 100, kind: "GraphMethodException",
 			message: "API calls from the server require an appsecret_proof argument"}
 	case proof != "" && proof != messenger.AppSecretProof(c.as.app.Secret, c.token):

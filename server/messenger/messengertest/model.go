@@ -15,8 +15,21 @@ type App struct {
 	NoHumanAgent bool   `json:"no_human_agent"` // it was not granted the Human Agent feature
 	Workers      int    `json:"workers"`        // posts at the same time; 0 means 1. More than one gives up the order.
 
+	RedirectURIs   []string               `json:"redirect_uris"`   // where logins may return to, to the byte; none: anywhere
+	Configs        map[string]LoginConfig `json:"configs"`         // of Login for Business, by id
+	Development    bool                   `json:"development"`     // it is not live: only people with a role can log in
+	Roles          []string               `json:"roles"`           // ids of users who have one on the app
+	DeauthorizeURL string                 `json:"deauthorize_url"` // told of users who remove the app
+	DeletionURL    string                 `json:"deletion_url"`    // told of users who want their data deleted
+
 	subscriptions map[string]*subscription // by object
 	queue         []queued
+}
+
+// LoginConfig is a configuration of Facebook Login for Business.
+type LoginConfig struct {
+	Permissions []string `json:"permissions"`
+	SystemUser  bool     `json:"system_user"` // its tokens are a system user's and do not expire
 }
 
 // subscription is an app's one callback for an object, and the fields it wants there.
@@ -36,6 +49,7 @@ type Page struct {
 	graph      *Graph
 	subscribed map[string][]string // app id → fields
 	people     map[string]*Person
+	restricted bool
 }
 
 // Person is somebody who talks to one page. Its fields are read only once it is added.
@@ -63,11 +77,19 @@ const (
 	ProfileDenied  ProfileAccess = "denied"  // 100/2018247: the app may not
 )
 
-// token is what an access token stands for; page is nil for an app's own.
+// token is what an access token stands for. An app's own has neither page nor user; a page's has a user if it was made
+// by a login and not by the simulator's owner.
 type token struct {
 	app     *App
 	page    *Page
-	subcode int // of code 190, once it is dead
+	user    *User
+	from    *token           // of a page's: the user's token that it was read with
+	pages   map[*Page]string // of a user's: the page tokens read with it
+	lasting bool             // a user's: page tokens read with it do not expire
+	system  bool             // the user is a system user
+	issued  time.Time
+	expires time.Time // zero: never
+	subcode int       // of code 190, once it is dead
 	dead    bool
 }
 
@@ -87,11 +109,22 @@ func (g *Graph) AddApp(a App) *App {
 		app.Secret = g.newMID()[2:34]
 	}
 	g.apps[app.ID] = app
-	g.tokens[app.ID+"|"+app.Secret] = &token{app: app}
+	g.tokens[app.ID+"|"+app.Secret] = &token{app: app, issued: g.clock.Now()}
 	for range max(app.Workers, 1) {
 		g.work.Go(func() { g.deliver(app) })
 	}
 	return app
+}
+
+// Configure changes an app's settings, its id and secret excepted.
+func (g *Graph) Configure(appID string, change func(*App)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if app := g.apps[appID]; app != nil {
+		id, secret := app.ID, app.Secret
+		change(app)
+		app.ID, app.Secret = id, secret
+	}
 }
 
 // AddPage adds a page, or gives the one that has this id already. An app must have been added before.
@@ -128,7 +161,7 @@ func (g *Graph) grant(p *Page, appID, value string) (app, secret string) {
 	if value == "" {
 		value = "EAAG" + g.newMID()[2:]
 	}
-	g.tokens[value] = &token{app: g.apps[appID], page: p}
+	g.tokens[value] = &token{app: g.apps[appID], page: p, issued: g.clock.Now()}
 	return appID, value
 }
 
@@ -178,8 +211,23 @@ func (p *Page) AddPerson(who Person) *Person {
 // Page gives the page a person talks to.
 func (w *Person) Page() *Page { return w.page }
 
-// KillToken makes a token answer 190 with a subcode (458 app removed, 460 password changed, 463 expired, 467 logged
-// out) from now on.
+// Restrict has Facebook forbid the page to send, or allow it again. Its apps are told.
+func (p *Page) Restrict(restricted bool) {
+	g := p.graph
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.restricted = restricted
+	now := g.clock.Now()
+	policy := object{"action": "unblock"}
+	if restricted {
+		policy = object{"action": "block", "reason": "The page does not follow the platform's policies."}
+	}
+	g.publish(event{page: p, field: "messaging_policy_enforcement", at: now, raw: plainJSON(object{
+		"recipient": object{"id": p.ID}, "timestamp": now.UnixMilli(), "policy_enforcement": policy})})
+}
+
+// KillToken makes a token, and the page tokens read with it, answer 190 with a subcode (458 app removed, 460 password
+// changed, 463 expired, 467 logged out, …; 0: none) from now on.
 func (g *Graph) KillToken(value string, subcode int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

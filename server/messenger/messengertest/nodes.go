@@ -57,13 +57,14 @@ func fieldNames(list string) []string {
 	return names
 }
 
-func (g *Graph) pageNode(c *call, p *Page) answer {
+// pageNode answers for a page to whoever may have a token of it; "" for none.
+func (g *Graph) pageNode(c *call, p *Page, token string) answer {
 	return choose(c, "Page", object{"id": p.ID, "name": p.Name, "category": p.Category,
-		"picture": object{"data": pagePicture(c, p)}, "access_token": c.token}, "name")
+		"picture": object{"data": pagePicture(c, p.ID)}, "access_token": token}, "name")
 }
 
-func pagePicture(c *call, p *Page) object {
-	return object{"url": "http://" + c.host + "/_sim/picture/" + p.ID + ".png", "is_silhouette": false,
+func pagePicture(c *call, id string) object {
+	return object{"url": "http://" + c.host + "/_sim/picture/" + id + ".png", "is_silhouette": false,
 		"height": pictureSize, "width": pictureSize}
 }
 
@@ -88,29 +89,6 @@ func (g *Graph) profile(c *call, p *Page, psid string) answer {
 	return choose(c, "User", object{"id": w.ID, "name": name, "first_name": w.FirstName, "last_name": w.LastName,
 		"profile_pic": picture, "locale": w.Locale, "timezone": nil, "gender": nil},
 		"first_name", "last_name", "profile_pic")
-}
-
-// debugToken tells what a token is good for.
-func (g *Graph) debugToken(c *call) answer {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	t := g.tokens[c.params["input_token"]]
-	if t == nil || t.dead {
-		subcode := 0
-		if t != nil {
-			subcode = t.subcode
-		}
-		return answer{body: object{"data": object{"is_valid": false, "scopes": []string{}, "app_id": c.as.app.ID,
-			"error": object{"code": 190, "subcode": subcode, "message": "Invalid OAuth access token."}}}}
-	}
-	data := object{"app_id": t.app.ID, "application": t.app.Name, "type": "APP", "is_valid": true, "expires_at": 0,
-		"issued_at": g.clock.Now().Unix(), "scopes": []string{}}
-	if t.page != nil {
-		data["type"], data["profile_id"] = "PAGE", t.page.ID
-		data["scopes"] = []string{"pages_show_list", "pages_messaging", "pages_manage_metadata", "pages_read_engagement"}
-		data["granular_scopes"] = []object{{"scope": "pages_messaging", "target_ids": []string{t.page.ID}}}
-	}
-	return answer{body: object{"data": data}}
 }
 
 const pictureSize = 32

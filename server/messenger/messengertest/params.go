@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 )
@@ -16,6 +17,7 @@ type call struct {
 	version string // "" if the path has none
 	path    []string
 	params  map[string]string // of query, form, JSON and multipart alike; JSON that is no string stays JSON
+	form    url.Values        // of query and form, with all values
 	token   string
 	host    string
 	as      *token // whom the token stands for
@@ -65,6 +67,7 @@ func (c *call) readForm(r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
+	c.form = r.Form
 	for name, values := range r.Form {
 		c.params[name] = values[0]
 	}

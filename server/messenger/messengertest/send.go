@@ -38,7 +38,7 @@ func (g *Graph) send(ctx context.Context, c *call, page *Page) answer {
 	}
 	g.mu.Lock()
 	person := page.people[textOf(d.recipient.ID)]
-	if e := g.reachable(c.as.app, person, d); e != nil {
+	if e := g.reachable(c.as.app, page, person, d); e != nil {
 		g.mu.Unlock()
 		return e.answer()
 	}
@@ -61,8 +61,10 @@ func (g *Graph) send(ctx context.Context, c *call, page *Page) answer {
 }
 
 // reachable applies the rules about the person (policy overview, Oct 2026). The caller holds the lock.
-func (g *Graph) reachable(app *App, w *Person, d draft) *graphError {
+func (g *Graph) reachable(app *App, p *Page, w *Person, d draft) *graphError {
 	switch {
+	case p.restricted:
+		return &graphError{code: 10, subcode: 2018336, message: messages[2018336]}
 	case w == nil:
 		return &graphError{code: 100, subcode: 2018001, message: messages[2018001]}
 	case w.blocked:
