@@ -25,8 +25,7 @@ func (p PermissionChange) Revoked() bool { return p.Verb == "revoked" }
 // fixtures of RestFB). An error means that it is none; its text holds nothing of the input.
 func DecodePermissions(body []byte) ([]PermissionChange, error) {
 	var w struct {
-		Object text `json:"object"`
-		Entry  []struct {
+		Entry []struct {
 			ID      text `json:"id"`
 			UID     text `json:"uid"`
 			Time    text `json:"time"` // seconds
@@ -37,7 +36,7 @@ func DecodePermissions(body []byte) ([]PermissionChange, error) {
 			} `json:"changes"`
 		} `json:"entry"`
 	}
-	if tolerate(json.Unmarshal(body, &w)) != nil || w.Object != ObjectPermissions {
+	if !json.Valid(body) || readPost(body).object != ObjectPermissions || tolerate(json.Unmarshal(body, &w)) != nil {
 		return nil, errors.New("messenger: not a change of permissions")
 	}
 	var all []PermissionChange

@@ -48,7 +48,7 @@ type settings struct {
 	addr, appID, appSecret string
 	callback, verifyToken  string
 	deauthorize, deletion  string
-	redirects              []string
+	redirects, roles       []string
 	development, subscribe bool
 	pages                  []messengertest.Page
 	users                  []user
@@ -94,7 +94,11 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.customers, "customers", 0, "customers per page who keep writing")
 	flags.DurationVar(&s.every, "every", 5*time.Second, "time between two of their messages")
 	flags.BoolVar(&s.subscribe, "subscribe", true, "subscribe the pages to the app at start; false: a login does")
-	flags.BoolVar(&s.development, "development", false, "the app is not live, and no user has a role on it: the dialog denies all")
+	flags.BoolVar(&s.development, "development", false, "the app is not live: only users with a -role can log in")
+	flags.Func("role", "id of a user with a role on the app; may be repeated", func(value string) error {
+		s.roles = append(s.roles, value)
+		return nil
+	})
 	flags.StringVar(&s.deauthorize, "deauthorize", "", "URL that is told of users who remove the app")
 	flags.StringVar(&s.deletion, "deletion", "", "URL that is told of users who want their data deleted")
 	flags.Func("redirect", "URL that logins may return to; may be repeated; none: anywhere", func(value string) error {
@@ -136,12 +140,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	defer server.Close()
-	fmt.Fprintf(out, "Graph API on http://%s\n", listener.Addr())
-
 	pages, err := s.populate(ctx, sim)
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "Graph API on http://%s\n", listener.Addr())
 	if s.customers > 0 {
 		chatter := messengertest.Chatter{Graph: sim, Pages: pages, Customers: s.customers, Every: s.every}
 		go chatter.Run(ctx)
@@ -156,7 +159,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 func (s settings) populate(ctx context.Context, sim *messengertest.Graph) ([]*messengertest.Page, error) {
 	app := sim.AddApp(messengertest.App{ID: s.appID, Secret: s.appSecret, Name: "Parley", RedirectURIs: s.redirects,
-		Development: s.development, DeauthorizeURL: s.deauthorize, DeletionURL: s.deletion})
+		Development: s.development, Roles: s.roles, DeauthorizeURL: s.deauthorize, DeletionURL: s.deletion})
 	var pages []*messengertest.Page
 	byID := map[string]*messengertest.Page{}
 	for _, p := range s.pages {
