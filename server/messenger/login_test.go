@@ -254,8 +254,10 @@ func TestATokenThatIsLookedIntoIsInNoError(t *testing.T) {
 	for name, serve := range map[string]http.HandlerFunc{
 		"repeats it": says(400, `{"error":{"code":100,"message":"Invalid input_token `+short+` by 7|app-secret"}}`),
 		"hangs up":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"sends on":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere?"+r.URL.RawQuery, 302) },
-		"cut":        says(200, `{"data":`),
+		"sends on": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere?"+r.URL.RawQuery, http.StatusFound)
+		},
+		"cut": says(200, `{"data":`),
 	} {
 		c := facebook(t, serve)
 		for call, do := range map[string]func() error{

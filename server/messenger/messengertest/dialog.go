@@ -40,11 +40,11 @@ func (g *Graph) readDialog(c *call) (dialog, error) {
 	defer g.mu.Unlock()
 	app := g.apps[c.params["client_id"]]
 	if app == nil {
-		return dialog{}, errors.New("Invalid App ID: The provided app ID does not look like a valid app ID.") //lint:ignore ST1005 shown to people
+		return dialog{}, errors.New("invalid App ID: the provided app ID does not look like a valid app ID")
 	}
 	redirect, err := url.Parse(c.params["redirect_uri"])
 	if err != nil || redirect.Host == "" || len(app.RedirectURIs) > 0 && !slices.Contains(app.RedirectURIs, c.params["redirect_uri"]) {
-		return dialog{}, errors.New("URL Blocked: This redirect failed because the redirect URI is not whitelisted in the app’s Client OAuth Settings.") //lint:ignore ST1005 shown to people
+		return dialog{}, errors.New("URL blocked: this redirect failed because the redirect URI is not whitelisted in the app’s Client OAuth Settings")
 	}
 	d := dialog{app: app, redirect: redirect, state: c.params["state"], challenge: c.params["code_challenge"],
 		hashing: cmp.Or(c.params["code_challenge_method"], "plain"), again: c.params["auth_type"] == "rerequest",

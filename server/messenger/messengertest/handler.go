@@ -120,13 +120,12 @@ func (g *Graph) route(r *http.Request, c *call) answer {
 
 // withAppToken answers what an app's own token may ask for: the app itself, and one thing of a page.
 func (g *Graph) withAppToken(c *call, node, edge string) answer {
-	if app := c.as.app; node == app.ID && edge == "" && c.method == http.MethodGet {
-		return choose(c, "Application", object{"id": app.ID, "name": app.Name}, "name")
-	}
 	g.mu.Lock()
-	page := g.pages[node]
+	page, app := g.pages[node], object{"id": c.as.app.ID, "name": c.as.app.Name}
 	g.mu.Unlock()
 	switch {
+	case node == c.as.app.ID && edge == "" && c.method == http.MethodGet:
+		return choose(c, "Application", app, "name")
 	case edge != "subscribed_apps":
 		return (&graphError{code: 210, message: "(#210) A page access token is required to request this resource."}).answer()
 	case page == nil:

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// App is a Facebook app. Its fields are read only once it is added.
+// App is a Facebook app. Its fields are read only once it is added; Configure changes them.
 type App struct {
 	ID           string `json:"id"`     // "": one is made
 	Secret       string `json:"secret"` // "": one is made
@@ -116,15 +116,19 @@ func (g *Graph) AddApp(a App) *App {
 	return app
 }
 
-// Configure changes an app's settings, its id and secret excepted.
+// Configure changes what the console calls settings of an app. Its id, secret and workers stay.
 func (g *Graph) Configure(appID string, change func(*App)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if app := g.apps[appID]; app != nil {
-		id, secret := app.ID, app.Secret
-		change(app)
-		app.ID, app.Secret = id, secret
+	app := g.apps[appID]
+	if app == nil {
+		return
 	}
+	to := *app
+	change(&to)
+	app.Name, app.RequireProof, app.NoHumanAgent = to.Name, to.RequireProof, to.NoHumanAgent
+	app.RedirectURIs, app.Configs, app.Development, app.Roles = to.RedirectURIs, to.Configs, to.Development, to.Roles
+	app.DeauthorizeURL, app.DeletionURL = to.DeauthorizeURL, to.DeletionURL
 }
 
 // AddPage adds a page, or gives the one that has this id already. An app must have been added before.
