@@ -138,7 +138,7 @@ func (l *login) scopes() []string {
 	return all
 }
 
-// pages gives the roles whose pages a login chose, in the order the user got them. The caller holds the lock.
+// chosen gives the roles whose pages a login chose, in the order the user got them. The caller holds the lock.
 func (u *User) chosen(l *login) []*role {
 	var all []*role
 	for _, r := range u.roles {
