@@ -19,6 +19,7 @@ import (
 	"parley/ent/delivery"
 	"parley/ent/event"
 	"parley/ent/eventepoch"
+	"parley/ent/facebooklogin"
 	"parley/ent/idempotencykey"
 	"parley/ent/identity"
 	"parley/ent/message"
@@ -61,6 +62,8 @@ type Client struct {
 	Event *EventClient
 	// EventEpoch is the client for interacting with the EventEpoch builders.
 	EventEpoch *EventEpochClient
+	// FacebookLogin is the client for interacting with the FacebookLogin builders.
+	FacebookLogin *FacebookLoginClient
 	// IdempotencyKey is the client for interacting with the IdempotencyKey builders.
 	IdempotencyKey *IdempotencyKeyClient
 	// Identity is the client for interacting with the Identity builders.
@@ -106,6 +109,7 @@ func (c *Client) init() {
 	c.Delivery = NewDeliveryClient(c.config)
 	c.Event = NewEventClient(c.config)
 	c.EventEpoch = NewEventEpochClient(c.config)
+	c.FacebookLogin = NewFacebookLoginClient(c.config)
 	c.IdempotencyKey = NewIdempotencyKeyClient(c.config)
 	c.Identity = NewIdentityClient(c.config)
 	c.Message = NewMessageClient(c.config)
@@ -219,6 +223,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Delivery:       NewDeliveryClient(cfg),
 		Event:          NewEventClient(cfg),
 		EventEpoch:     NewEventEpochClient(cfg),
+		FacebookLogin:  NewFacebookLoginClient(cfg),
 		IdempotencyKey: NewIdempotencyKeyClient(cfg),
 		Identity:       NewIdentityClient(cfg),
 		Message:        NewMessageClient(cfg),
@@ -259,6 +264,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Delivery:       NewDeliveryClient(cfg),
 		Event:          NewEventClient(cfg),
 		EventEpoch:     NewEventEpochClient(cfg),
+		FacebookLogin:  NewFacebookLoginClient(cfg),
 		IdempotencyKey: NewIdempotencyKeyClient(cfg),
 		Identity:       NewIdentityClient(cfg),
 		Message:        NewMessageClient(cfg),
@@ -302,9 +308,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact, c.Delivery, c.Event,
-		c.EventEpoch, c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue,
-		c.QueueMember, c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey,
-		c.WebhookEvent, c.Work,
+		c.EventEpoch, c.FacebookLogin, c.IdempotencyKey, c.Identity, c.Message,
+		c.Operator, c.Queue, c.QueueMember, c.Segment, c.Session, c.Setting,
+		c.SignInAttempt, c.SigningKey, c.WebhookEvent, c.Work,
 	} {
 		n.Use(hooks...)
 	}
@@ -315,9 +321,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact, c.Delivery, c.Event,
-		c.EventEpoch, c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue,
-		c.QueueMember, c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey,
-		c.WebhookEvent, c.Work,
+		c.EventEpoch, c.FacebookLogin, c.IdempotencyKey, c.Identity, c.Message,
+		c.Operator, c.Queue, c.QueueMember, c.Segment, c.Session, c.Setting,
+		c.SignInAttempt, c.SigningKey, c.WebhookEvent, c.Work,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -342,6 +348,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Event.mutate(ctx, m)
 	case *EventEpochMutation:
 		return c.EventEpoch.mutate(ctx, m)
+	case *FacebookLoginMutation:
+		return c.FacebookLogin.mutate(ctx, m)
 	case *IdempotencyKeyMutation:
 		return c.IdempotencyKey.mutate(ctx, m)
 	case *IdentityMutation:
@@ -1578,6 +1586,139 @@ func (c *EventEpochClient) mutate(ctx context.Context, m *EventEpochMutation) (V
 		return (&EventEpochDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown EventEpoch mutation op: %q", m.Op())
+	}
+}
+
+// FacebookLoginClient is a client for the FacebookLogin schema.
+type FacebookLoginClient struct {
+	config
+}
+
+// NewFacebookLoginClient returns a client for the FacebookLogin from the given config.
+func NewFacebookLoginClient(c config) *FacebookLoginClient {
+	return &FacebookLoginClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `facebooklogin.Hooks(f(g(h())))`.
+func (c *FacebookLoginClient) Use(hooks ...Hook) {
+	c.hooks.FacebookLogin = append(c.hooks.FacebookLogin, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `facebooklogin.Intercept(f(g(h())))`.
+func (c *FacebookLoginClient) Intercept(interceptors ...Interceptor) {
+	c.inters.FacebookLogin = append(c.inters.FacebookLogin, interceptors...)
+}
+
+// Create returns a builder for creating a FacebookLogin entity.
+func (c *FacebookLoginClient) Create() *FacebookLoginCreate {
+	mutation := newFacebookLoginMutation(c.config, OpCreate)
+	return &FacebookLoginCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of FacebookLogin entities.
+func (c *FacebookLoginClient) CreateBulk(builders ...*FacebookLoginCreate) *FacebookLoginCreateBulk {
+	return &FacebookLoginCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FacebookLoginClient) MapCreateBulk(slice any, setFunc func(*FacebookLoginCreate, int)) *FacebookLoginCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FacebookLoginCreateBulk{err: fmt.Errorf("calling to FacebookLoginClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FacebookLoginCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FacebookLoginCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for FacebookLogin.
+func (c *FacebookLoginClient) Update() *FacebookLoginUpdate {
+	mutation := newFacebookLoginMutation(c.config, OpUpdate)
+	return &FacebookLoginUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FacebookLoginClient) UpdateOne(_m *FacebookLogin) *FacebookLoginUpdateOne {
+	mutation := newFacebookLoginMutation(c.config, OpUpdateOne, withFacebookLogin(_m))
+	return &FacebookLoginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FacebookLoginClient) UpdateOneID(id uuid.UUID) *FacebookLoginUpdateOne {
+	mutation := newFacebookLoginMutation(c.config, OpUpdateOne, withFacebookLoginID(id))
+	return &FacebookLoginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for FacebookLogin.
+func (c *FacebookLoginClient) Delete() *FacebookLoginDelete {
+	mutation := newFacebookLoginMutation(c.config, OpDelete)
+	return &FacebookLoginDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FacebookLoginClient) DeleteOne(_m *FacebookLogin) *FacebookLoginDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FacebookLoginClient) DeleteOneID(id uuid.UUID) *FacebookLoginDeleteOne {
+	builder := c.Delete().Where(facebooklogin.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FacebookLoginDeleteOne{builder}
+}
+
+// Query returns a query builder for FacebookLogin.
+func (c *FacebookLoginClient) Query() *FacebookLoginQuery {
+	return &FacebookLoginQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFacebookLogin},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a FacebookLogin entity by its id.
+func (c *FacebookLoginClient) Get(ctx context.Context, id uuid.UUID) (*FacebookLogin, error) {
+	return c.Query().Where(facebooklogin.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FacebookLoginClient) GetX(ctx context.Context, id uuid.UUID) *FacebookLogin {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *FacebookLoginClient) Hooks() []Hook {
+	return c.hooks.FacebookLogin
+}
+
+// Interceptors returns the client interceptors.
+func (c *FacebookLoginClient) Interceptors() []Interceptor {
+	return c.inters.FacebookLogin
+}
+
+func (c *FacebookLoginClient) mutate(ctx context.Context, m *FacebookLoginMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FacebookLoginCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FacebookLoginUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FacebookLoginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FacebookLoginDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown FacebookLogin mutation op: %q", m.Op())
 	}
 }
 
@@ -3426,13 +3567,14 @@ func (c *WorkClient) mutate(ctx context.Context, m *WorkMutation) (Value, error)
 type (
 	hooks struct {
 		AuditEntry, Channel, Chat, ChatRead, Contact, Delivery, Event, EventEpoch,
-		IdempotencyKey, Identity, Message, Operator, Queue, QueueMember, Segment,
-		Session, Setting, SignInAttempt, SigningKey, WebhookEvent, Work []ent.Hook
+		FacebookLogin, IdempotencyKey, Identity, Message, Operator, Queue, QueueMember,
+		Segment, Session, Setting, SignInAttempt, SigningKey, WebhookEvent,
+		Work []ent.Hook
 	}
 	inters struct {
 		AuditEntry, Channel, Chat, ChatRead, Contact, Delivery, Event, EventEpoch,
-		IdempotencyKey, Identity, Message, Operator, Queue, QueueMember, Segment,
-		Session, Setting, SignInAttempt, SigningKey, WebhookEvent,
+		FacebookLogin, IdempotencyKey, Identity, Message, Operator, Queue, QueueMember,
+		Segment, Session, Setting, SignInAttempt, SigningKey, WebhookEvent,
 		Work []ent.Interceptor
 	}
 )

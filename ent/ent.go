@@ -14,6 +14,7 @@ import (
 	"parley/ent/delivery"
 	"parley/ent/event"
 	"parley/ent/eventepoch"
+	"parley/ent/facebooklogin"
 	"parley/ent/idempotencykey"
 	"parley/ent/identity"
 	"parley/ent/message"
@@ -101,6 +102,7 @@ func checkColumn(t, c string) error {
 			delivery.Table:       delivery.ValidColumn,
 			event.Table:          event.ValidColumn,
 			eventepoch.Table:     eventepoch.ValidColumn,
+			facebooklogin.Table:  facebooklogin.ValidColumn,
 			idempotencykey.Table: idempotencykey.ValidColumn,
 			identity.Table:       identity.ValidColumn,
 			message.Table:        message.ValidColumn,

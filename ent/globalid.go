@@ -38,6 +38,12 @@ func (n *Delivery) GlobalID() globalid.ID { return globalid.Of("delivery", n.ID)
 func (*Delivery) IsNode() {}
 
 // GlobalID is the id that the API shows.
+func (n *FacebookLogin) GlobalID() globalid.ID { return globalid.Of("facebooklogin", n.ID) }
+
+// IsNode marks the type for the API's Node interface.
+func (*FacebookLogin) IsNode() {}
+
+// GlobalID is the id that the API shows.
 func (n *Identity) GlobalID() globalid.ID { return globalid.Of("identity", n.ID) }
 
 // IsNode marks the type for the API's Node interface.

@@ -14,6 +14,7 @@ import (
 	"parley/ent/delivery"
 	"parley/ent/event"
 	"parley/ent/eventepoch"
+	"parley/ent/facebooklogin"
 	"parley/ent/idempotencykey"
 	"parley/ent/identity"
 	"parley/ent/message"
@@ -54,6 +55,7 @@ const (
 	TypeDelivery       = "Delivery"
 	TypeEvent          = "Event"
 	TypeEventEpoch     = "EventEpoch"
+	TypeFacebookLogin  = "FacebookLogin"
 	TypeIdempotencyKey = "IdempotencyKey"
 	TypeIdentity       = "Identity"
 	TypeMessage        = "Message"
@@ -7134,6 +7136,846 @@ func (m *EventEpochMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *EventEpochMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown EventEpoch edge %s", name)
+}
+
+// FacebookLoginMutation represents an operation that mutates the FacebookLogin nodes in the graph.
+type FacebookLoginMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	started_by    *uuid.UUID
+	state_hash    *[]byte
+	status        *facebooklogin.Status
+	reason        *string
+	return_to     *string
+	user_id       *string
+	user_name     *string
+	sealed        *[]byte
+	expires_at    *time.Time
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*FacebookLogin, error)
+	predicates    []predicate.FacebookLogin
+}
+
+var _ ent.Mutation = (*FacebookLoginMutation)(nil)
+
+// facebookloginOption allows management of the mutation configuration using functional options.
+type facebookloginOption func(*FacebookLoginMutation)
+
+// newFacebookLoginMutation creates new mutation for the FacebookLogin entity.
+func newFacebookLoginMutation(c config, op Op, opts ...facebookloginOption) *FacebookLoginMutation {
+	m := &FacebookLoginMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeFacebookLogin,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withFacebookLoginID sets the ID field of the mutation.
+func withFacebookLoginID(id uuid.UUID) facebookloginOption {
+	return func(m *FacebookLoginMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *FacebookLogin
+		)
+		m.oldValue = func(ctx context.Context) (*FacebookLogin, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().FacebookLogin.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withFacebookLogin sets the old FacebookLogin of the mutation.
+func withFacebookLogin(node *FacebookLogin) facebookloginOption {
+	return func(m *FacebookLoginMutation) {
+		m.oldValue = func(context.Context) (*FacebookLogin, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m FacebookLoginMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m FacebookLoginMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of FacebookLogin entities.
+func (m *FacebookLoginMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *FacebookLoginMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *FacebookLoginMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().FacebookLogin.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStartedBy sets the "started_by" field.
+func (m *FacebookLoginMutation) SetStartedBy(u uuid.UUID) {
+	m.started_by = &u
+}
+
+// StartedBy returns the value of the "started_by" field in the mutation.
+func (m *FacebookLoginMutation) StartedBy() (r uuid.UUID, exists bool) {
+	v := m.started_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedBy returns the old "started_by" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldStartedBy(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedBy: %w", err)
+	}
+	return oldValue.StartedBy, nil
+}
+
+// ResetStartedBy resets all changes to the "started_by" field.
+func (m *FacebookLoginMutation) ResetStartedBy() {
+	m.started_by = nil
+}
+
+// SetStateHash sets the "state_hash" field.
+func (m *FacebookLoginMutation) SetStateHash(b []byte) {
+	m.state_hash = &b
+}
+
+// StateHash returns the value of the "state_hash" field in the mutation.
+func (m *FacebookLoginMutation) StateHash() (r []byte, exists bool) {
+	v := m.state_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStateHash returns the old "state_hash" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldStateHash(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStateHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStateHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStateHash: %w", err)
+	}
+	return oldValue.StateHash, nil
+}
+
+// ClearStateHash clears the value of the "state_hash" field.
+func (m *FacebookLoginMutation) ClearStateHash() {
+	m.state_hash = nil
+	m.clearedFields[facebooklogin.FieldStateHash] = struct{}{}
+}
+
+// StateHashCleared returns if the "state_hash" field was cleared in this mutation.
+func (m *FacebookLoginMutation) StateHashCleared() bool {
+	_, ok := m.clearedFields[facebooklogin.FieldStateHash]
+	return ok
+}
+
+// ResetStateHash resets all changes to the "state_hash" field.
+func (m *FacebookLoginMutation) ResetStateHash() {
+	m.state_hash = nil
+	delete(m.clearedFields, facebooklogin.FieldStateHash)
+}
+
+// SetStatus sets the "status" field.
+func (m *FacebookLoginMutation) SetStatus(f facebooklogin.Status) {
+	m.status = &f
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *FacebookLoginMutation) Status() (r facebooklogin.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldStatus(ctx context.Context) (v facebooklogin.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *FacebookLoginMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *FacebookLoginMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *FacebookLoginMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *FacebookLoginMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetReturnTo sets the "return_to" field.
+func (m *FacebookLoginMutation) SetReturnTo(s string) {
+	m.return_to = &s
+}
+
+// ReturnTo returns the value of the "return_to" field in the mutation.
+func (m *FacebookLoginMutation) ReturnTo() (r string, exists bool) {
+	v := m.return_to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturnTo returns the old "return_to" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldReturnTo(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturnTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturnTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturnTo: %w", err)
+	}
+	return oldValue.ReturnTo, nil
+}
+
+// ResetReturnTo resets all changes to the "return_to" field.
+func (m *FacebookLoginMutation) ResetReturnTo() {
+	m.return_to = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *FacebookLoginMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *FacebookLoginMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *FacebookLoginMutation) ResetUserID() {
+	m.user_id = nil
+}
+
+// SetUserName sets the "user_name" field.
+func (m *FacebookLoginMutation) SetUserName(s string) {
+	m.user_name = &s
+}
+
+// UserName returns the value of the "user_name" field in the mutation.
+func (m *FacebookLoginMutation) UserName() (r string, exists bool) {
+	v := m.user_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserName returns the old "user_name" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldUserName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserName: %w", err)
+	}
+	return oldValue.UserName, nil
+}
+
+// ResetUserName resets all changes to the "user_name" field.
+func (m *FacebookLoginMutation) ResetUserName() {
+	m.user_name = nil
+}
+
+// SetSealed sets the "sealed" field.
+func (m *FacebookLoginMutation) SetSealed(b []byte) {
+	m.sealed = &b
+}
+
+// Sealed returns the value of the "sealed" field in the mutation.
+func (m *FacebookLoginMutation) Sealed() (r []byte, exists bool) {
+	v := m.sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSealed returns the old "sealed" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSealed: %w", err)
+	}
+	return oldValue.Sealed, nil
+}
+
+// ResetSealed resets all changes to the "sealed" field.
+func (m *FacebookLoginMutation) ResetSealed() {
+	m.sealed = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *FacebookLoginMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *FacebookLoginMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldExpiresAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *FacebookLoginMutation) ResetExpiresAt() {
+	m.expires_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *FacebookLoginMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *FacebookLoginMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the FacebookLogin entity.
+// If the FacebookLogin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FacebookLoginMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *FacebookLoginMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the FacebookLoginMutation builder.
+func (m *FacebookLoginMutation) Where(ps ...predicate.FacebookLogin) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the FacebookLoginMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *FacebookLoginMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.FacebookLogin, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *FacebookLoginMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *FacebookLoginMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (FacebookLogin).
+func (m *FacebookLoginMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *FacebookLoginMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.started_by != nil {
+		fields = append(fields, facebooklogin.FieldStartedBy)
+	}
+	if m.state_hash != nil {
+		fields = append(fields, facebooklogin.FieldStateHash)
+	}
+	if m.status != nil {
+		fields = append(fields, facebooklogin.FieldStatus)
+	}
+	if m.reason != nil {
+		fields = append(fields, facebooklogin.FieldReason)
+	}
+	if m.return_to != nil {
+		fields = append(fields, facebooklogin.FieldReturnTo)
+	}
+	if m.user_id != nil {
+		fields = append(fields, facebooklogin.FieldUserID)
+	}
+	if m.user_name != nil {
+		fields = append(fields, facebooklogin.FieldUserName)
+	}
+	if m.sealed != nil {
+		fields = append(fields, facebooklogin.FieldSealed)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, facebooklogin.FieldExpiresAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, facebooklogin.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *FacebookLoginMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case facebooklogin.FieldStartedBy:
+		return m.StartedBy()
+	case facebooklogin.FieldStateHash:
+		return m.StateHash()
+	case facebooklogin.FieldStatus:
+		return m.Status()
+	case facebooklogin.FieldReason:
+		return m.Reason()
+	case facebooklogin.FieldReturnTo:
+		return m.ReturnTo()
+	case facebooklogin.FieldUserID:
+		return m.UserID()
+	case facebooklogin.FieldUserName:
+		return m.UserName()
+	case facebooklogin.FieldSealed:
+		return m.Sealed()
+	case facebooklogin.FieldExpiresAt:
+		return m.ExpiresAt()
+	case facebooklogin.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *FacebookLoginMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case facebooklogin.FieldStartedBy:
+		return m.OldStartedBy(ctx)
+	case facebooklogin.FieldStateHash:
+		return m.OldStateHash(ctx)
+	case facebooklogin.FieldStatus:
+		return m.OldStatus(ctx)
+	case facebooklogin.FieldReason:
+		return m.OldReason(ctx)
+	case facebooklogin.FieldReturnTo:
+		return m.OldReturnTo(ctx)
+	case facebooklogin.FieldUserID:
+		return m.OldUserID(ctx)
+	case facebooklogin.FieldUserName:
+		return m.OldUserName(ctx)
+	case facebooklogin.FieldSealed:
+		return m.OldSealed(ctx)
+	case facebooklogin.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case facebooklogin.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown FacebookLogin field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FacebookLoginMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case facebooklogin.FieldStartedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedBy(v)
+		return nil
+	case facebooklogin.FieldStateHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStateHash(v)
+		return nil
+	case facebooklogin.FieldStatus:
+		v, ok := value.(facebooklogin.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case facebooklogin.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case facebooklogin.FieldReturnTo:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturnTo(v)
+		return nil
+	case facebooklogin.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case facebooklogin.FieldUserName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserName(v)
+		return nil
+	case facebooklogin.FieldSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSealed(v)
+		return nil
+	case facebooklogin.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case facebooklogin.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *FacebookLoginMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *FacebookLoginMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FacebookLoginMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown FacebookLogin numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *FacebookLoginMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(facebooklogin.FieldStateHash) {
+		fields = append(fields, facebooklogin.FieldStateHash)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *FacebookLoginMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *FacebookLoginMutation) ClearField(name string) error {
+	switch name {
+	case facebooklogin.FieldStateHash:
+		m.ClearStateHash()
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *FacebookLoginMutation) ResetField(name string) error {
+	switch name {
+	case facebooklogin.FieldStartedBy:
+		m.ResetStartedBy()
+		return nil
+	case facebooklogin.FieldStateHash:
+		m.ResetStateHash()
+		return nil
+	case facebooklogin.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case facebooklogin.FieldReason:
+		m.ResetReason()
+		return nil
+	case facebooklogin.FieldReturnTo:
+		m.ResetReturnTo()
+		return nil
+	case facebooklogin.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case facebooklogin.FieldUserName:
+		m.ResetUserName()
+		return nil
+	case facebooklogin.FieldSealed:
+		m.ResetSealed()
+		return nil
+	case facebooklogin.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case facebooklogin.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown FacebookLogin field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *FacebookLoginMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *FacebookLoginMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *FacebookLoginMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *FacebookLoginMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *FacebookLoginMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *FacebookLoginMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *FacebookLoginMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown FacebookLogin unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *FacebookLoginMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown FacebookLogin edge %s", name)
 }
 
 // IdempotencyKeyMutation represents an operation that mutates the IdempotencyKey nodes in the graph.

@@ -9,6 +9,7 @@ import (
 	"parley/ent/contact"
 	"parley/ent/delivery"
 	"parley/ent/eventepoch"
+	"parley/ent/facebooklogin"
 	"parley/ent/identity"
 	"parley/ent/message"
 	"parley/ent/operator"
@@ -115,6 +116,28 @@ func init() {
 	eventepochDescTrimmedTo := eventepochFields[1].Descriptor()
 	// eventepoch.DefaultTrimmedTo holds the default value on creation for the trimmed_to field.
 	eventepoch.DefaultTrimmedTo = eventepochDescTrimmedTo.Default.(int64)
+	facebookloginFields := schema.FacebookLogin{}.Fields()
+	_ = facebookloginFields
+	// facebookloginDescReason is the schema descriptor for reason field.
+	facebookloginDescReason := facebookloginFields[4].Descriptor()
+	// facebooklogin.DefaultReason holds the default value on creation for the reason field.
+	facebooklogin.DefaultReason = facebookloginDescReason.Default.(string)
+	// facebookloginDescReturnTo is the schema descriptor for return_to field.
+	facebookloginDescReturnTo := facebookloginFields[5].Descriptor()
+	// facebooklogin.DefaultReturnTo holds the default value on creation for the return_to field.
+	facebooklogin.DefaultReturnTo = facebookloginDescReturnTo.Default.(string)
+	// facebookloginDescUserID is the schema descriptor for user_id field.
+	facebookloginDescUserID := facebookloginFields[6].Descriptor()
+	// facebooklogin.DefaultUserID holds the default value on creation for the user_id field.
+	facebooklogin.DefaultUserID = facebookloginDescUserID.Default.(string)
+	// facebookloginDescUserName is the schema descriptor for user_name field.
+	facebookloginDescUserName := facebookloginFields[7].Descriptor()
+	// facebooklogin.DefaultUserName holds the default value on creation for the user_name field.
+	facebooklogin.DefaultUserName = facebookloginDescUserName.Default.(string)
+	// facebookloginDescID is the schema descriptor for id field.
+	facebookloginDescID := facebookloginFields[0].Descriptor()
+	// facebooklogin.DefaultID holds the default value on creation for the id field.
+	facebooklogin.DefaultID = facebookloginDescID.Default.(func() uuid.UUID)
 	identityFields := schema.Identity{}.Fields()
 	_ = identityFields
 	// identityDescID is the schema descriptor for id field.

@@ -28,6 +28,8 @@ type Tx struct {
 	Event *EventClient
 	// EventEpoch is the client for interacting with the EventEpoch builders.
 	EventEpoch *EventEpochClient
+	// FacebookLogin is the client for interacting with the FacebookLogin builders.
+	FacebookLogin *FacebookLoginClient
 	// IdempotencyKey is the client for interacting with the IdempotencyKey builders.
 	IdempotencyKey *IdempotencyKeyClient
 	// Identity is the client for interacting with the Identity builders.
@@ -193,6 +195,7 @@ func (tx *Tx) init() {
 	tx.Delivery = NewDeliveryClient(tx.config)
 	tx.Event = NewEventClient(tx.config)
 	tx.EventEpoch = NewEventEpochClient(tx.config)
+	tx.FacebookLogin = NewFacebookLoginClient(tx.config)
 	tx.IdempotencyKey = NewIdempotencyKeyClient(tx.config)
 	tx.Identity = NewIdentityClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)

@@ -18,6 +18,7 @@ func costs() generated.ComplexityRoot {
 		return pageCost(child, pointer(eventCount(first)))
 	}
 	c.Query.WebhookEvents = func(child int, first *int, _ *string, _ *webhookevent.State) int { return pageCost(child, first) }
+	c.FacebookLogin.Pages = func(child int) int { return 100 + 25*child } // asks Facebook, several times
 	c.Query.Nodes = func(child int, ids []*globalid.ID) int { return 1 + child*len(ids) }
 	c.Chat.Messages = func(child int, first, last *int, _, _ *string) int {
 		if first == nil {

@@ -42,8 +42,11 @@ var access = map[string]struct{ who, operation string }{
 	"Query.events":        {signedIn, `{ events { cursor } }`},
 	"Query.webhookEvents": {settles, `{ webhookEvents { nodes { id } } }`},
 
-	"Query.systemSettings": {reads, `{ systemSettings { version } }`},
-	"Query.auditEntries":   {"AS", `{ auditEntries { nodes { id } } }`},
+	"Query.facebookLogin":           {settles, `{ facebookLogin(id: "$id") { id } }`},
+	"Mutation.startFacebookLogin":   {settles, `mutation { startFacebookLogin(input: {returnTo: "https://nowhere.test"}) { userErrors { code } } }`},
+	"Mutation.connectFacebookPages": {settles, `mutation { connectFacebookPages(input: {loginId: "$id", pageIds: []}) { userErrors { code } } }`},
+	"Query.systemSettings":          {reads, `{ systemSettings { version } }`},
+	"Query.auditEntries":            {"AS", `{ auditEntries { nodes { id } } }`},
 
 	"Mutation.updateSystemSettings": {settles, `mutation { updateSystemSettings(input: {settings: []}) { userErrors { code } } }`},
 	"Mutation.signIn":               {everyone, `mutation { signIn(input: {email: "nobody", password: ""}) { userErrors { code } } }`},

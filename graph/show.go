@@ -12,6 +12,7 @@ import (
 	"parley/ent/schema"
 	"parley/graph/model"
 	"parley/server/auth"
+	"parley/server/channels"
 	"parley/server/desk"
 	"parley/server/fault"
 	"parley/server/globalid"
@@ -137,6 +138,27 @@ func channelChange(in model.UpdateChannelInput) desk.ChannelChange {
 func changedChannel(channel *ent.Channel, err error) (*model.ChannelPayload, error) {
 	userErrors, err := failures(err)
 	return &model.ChannelPayload{Channel: unless(err, userErrors, channel), UserErrors: userErrors}, err
+}
+
+// connectedPages has each page's failures where they belong.
+func connectedPages(pages []channels.Connected, err error) (*model.ConnectFacebookPagesPayload, error) {
+	userErrors, err := failures(err)
+	payload := &model.ConnectFacebookPagesPayload{Results: []*model.ConnectFacebookPageResult{}, UserErrors: userErrors}
+	for _, p := range pages {
+		ownErrors, _ := failures(p.Err)
+		payload.Results = append(payload.Results, &model.ConnectFacebookPageResult{
+			PageID: p.PageID, Channel: unless(nil, ownErrors, p.Channel), UserErrors: ownErrors,
+		})
+	}
+	return payload, err
+}
+
+// orNull shows what is not there as null.
+func orNull[T any](found *T, err error) (*T, error) {
+	if fault.CodeOf(err) == fault.NotFound {
+		return nil, nil
+	}
+	return found, err
 }
 
 func settingsChange(in model.UpdateSystemSettingsInput) settings.Change {

@@ -104,6 +104,18 @@ func (f EventEpochFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, 
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.EventEpochMutation", m)
 }
 
+// The FacebookLoginFunc type is an adapter to allow the use of ordinary
+// function as FacebookLogin mutator.
+type FacebookLoginFunc func(context.Context, *ent.FacebookLoginMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FacebookLoginFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.FacebookLoginMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.FacebookLoginMutation", m)
+}
+
 // The IdempotencyKeyFunc type is an adapter to allow the use of ordinary
 // function as IdempotencyKey mutator.
 type IdempotencyKeyFunc func(context.Context, *ent.IdempotencyKeyMutation) (ent.Value, error)

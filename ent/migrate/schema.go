@@ -296,6 +296,33 @@ var (
 		Columns:    EventEpochsColumns,
 		PrimaryKey: []*schema.Column{EventEpochsColumns[0]},
 	}
+	// FacebookLoginsColumns holds the columns for the "facebook_logins" table.
+	FacebookLoginsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "started_by", Type: field.TypeUUID},
+		{Name: "state_hash", Type: field.TypeBytes, Unique: true, Nullable: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"STARTED", "COMPLETED", "FAILED"}},
+		{Name: "reason", Type: field.TypeString, Default: ""},
+		{Name: "return_to", Type: field.TypeString, Default: ""},
+		{Name: "user_id", Type: field.TypeString, Default: ""},
+		{Name: "user_name", Type: field.TypeString, Default: ""},
+		{Name: "sealed", Type: field.TypeBytes},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// FacebookLoginsTable holds the schema information for the "facebook_logins" table.
+	FacebookLoginsTable = &schema.Table{
+		Name:       "facebook_logins",
+		Columns:    FacebookLoginsColumns,
+		PrimaryKey: []*schema.Column{FacebookLoginsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "facebooklogin_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{FacebookLoginsColumns[9]},
+			},
+		},
+	}
 	// IdempotencyKeysColumns holds the columns for the "idempotency_keys" table.
 	IdempotencyKeysColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
@@ -699,6 +726,7 @@ var (
 		DeliveriesTable,
 		EventsTable,
 		EventEpochsTable,
+		FacebookLoginsTable,
 		IdempotencyKeysTable,
 		IdentitiesTable,
 		MessagesTable,

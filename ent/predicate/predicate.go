@@ -30,6 +30,9 @@ type Event func(*sql.Selector)
 // EventEpoch is the predicate function for eventepoch builders.
 type EventEpoch func(*sql.Selector)
 
+// FacebookLogin is the predicate function for facebooklogin builders.
+type FacebookLogin func(*sql.Selector)
+
 // IdempotencyKey is the predicate function for idempotencykey builders.
 type IdempotencyKey func(*sql.Selector)
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"parley/ent"
-	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/desk"
 	"parley/server/globalid"
@@ -35,7 +34,7 @@ type ChatEventBatchResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _ChannelRemoved_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -58,7 +57,7 @@ func (ec *executionContext) fieldContext_ChannelRemoved_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChannelRemoved_at(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -81,7 +80,7 @@ func (ec *executionContext) fieldContext_ChannelRemoved_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChannelRemoved_channelId(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -104,7 +103,7 @@ func (ec *executionContext) fieldContext_ChannelRemoved_channelId(_ context.Cont
 }
 
 func (ec *executionContext) _ChannelUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -127,7 +126,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChannelUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -150,7 +149,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChannelUpdated_channel(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -182,7 +181,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_channel(_ context.Contex
 }
 
 func (ec *executionContext) _ChatEventBatch_events(ctx context.Context, field graphql.CollectedField, obj *model.ChatEventBatch) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -214,7 +213,7 @@ func (ec *executionContext) fieldContext_ChatEventBatch_events(_ context.Context
 }
 
 func (ec *executionContext) _ChatEventBatch_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatEventBatch) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -237,7 +236,7 @@ func (ec *executionContext) fieldContext_ChatEventBatch_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChatOpened_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -260,7 +259,7 @@ func (ec *executionContext) fieldContext_ChatOpened_cursor(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChatOpened_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -283,7 +282,7 @@ func (ec *executionContext) fieldContext_ChatOpened_at(_ context.Context, field 
 }
 
 func (ec *executionContext) _ChatOpened_chat(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -315,7 +314,7 @@ func (ec *executionContext) fieldContext_ChatOpened_chat(_ context.Context, fiel
 }
 
 func (ec *executionContext) _ChatRemoved_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -338,7 +337,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatRemoved_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -361,7 +360,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_at(_ context.Context, field
 }
 
 func (ec *executionContext) _ChatRemoved_chatId(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -384,7 +383,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_chatId(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -407,7 +406,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -430,7 +429,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_at(_ context.Context, field
 }
 
 func (ec *executionContext) _ChatUpdated_chat(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -462,7 +461,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_chat(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_events(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -494,7 +493,7 @@ func (ec *executionContext) fieldContext_EventPage_events(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_cursor(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -517,7 +516,7 @@ func (ec *executionContext) fieldContext_EventPage_cursor(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_caughtUp(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -540,7 +539,7 @@ func (ec *executionContext) fieldContext_EventPage_caughtUp(_ context.Context, f
 }
 
 func (ec *executionContext) _EventPage_resync(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -572,7 +571,7 @@ func (ec *executionContext) fieldContext_EventPage_resync(_ context.Context, fie
 }
 
 func (ec *executionContext) _MessageAdded_cursor(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -595,7 +594,7 @@ func (ec *executionContext) fieldContext_MessageAdded_cursor(_ context.Context, 
 }
 
 func (ec *executionContext) _MessageAdded_at(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -618,7 +617,7 @@ func (ec *executionContext) fieldContext_MessageAdded_at(_ context.Context, fiel
 }
 
 func (ec *executionContext) _MessageAdded_message(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -650,7 +649,7 @@ func (ec *executionContext) fieldContext_MessageAdded_message(_ context.Context,
 }
 
 func (ec *executionContext) _MessageUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -673,7 +672,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_cursor(_ context.Context
 }
 
 func (ec *executionContext) _MessageUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -696,7 +695,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _MessageUpdated_message(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -728,7 +727,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_message(_ context.Contex
 }
 
 func (ec *executionContext) _OperatorUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -751,7 +750,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_cursor(_ context.Contex
 }
 
 func (ec *executionContext) _OperatorUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -774,7 +773,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_at(_ context.Context, f
 }
 
 func (ec *executionContext) _OperatorUpdated_operator(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -806,7 +805,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_operator(_ context.Cont
 }
 
 func (ec *executionContext) _StreamCaughtUp_cursor(ctx context.Context, field graphql.CollectedField, obj *model.StreamCaughtUp) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -829,7 +828,7 @@ func (ec *executionContext) fieldContext_StreamCaughtUp_cursor(_ context.Context
 }
 
 func (ec *executionContext) _StreamResync_reason(ctx context.Context, field graphql.CollectedField, obj *model.StreamResync) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -852,7 +851,7 @@ func (ec *executionContext) fieldContext_StreamResync_reason(_ context.Context, 
 }
 
 func (ec *executionContext) _StreamResync_cursor(ctx context.Context, field graphql.CollectedField, obj *model.StreamResync) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1057,8 +1056,8 @@ var channelRemovedImplementors = []string{"ChannelRemoved", "ChatEvent"}
 func (ec *executionContext) _ChannelRemoved(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelRemoved) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelRemovedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1100,8 +1099,8 @@ var channelUpdatedImplementors = []string{"ChannelUpdated", "ChatEvent"}
 func (ec *executionContext) _ChannelUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelUpdatedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1143,8 +1142,8 @@ var chatEventBatchImplementors = []string{"ChatEventBatch", "ChatEventMessage"}
 func (ec *executionContext) _ChatEventBatch(ctx context.Context, sel ast.SelectionSet, obj *model.ChatEventBatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatEventBatchImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1182,8 +1181,8 @@ var chatOpenedImplementors = []string{"ChatOpened", "ChatEvent"}
 func (ec *executionContext) _ChatOpened(ctx context.Context, sel ast.SelectionSet, obj *model.ChatOpened) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatOpenedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1225,8 +1224,8 @@ var chatRemovedImplementors = []string{"ChatRemoved", "ChatEvent"}
 func (ec *executionContext) _ChatRemoved(ctx context.Context, sel ast.SelectionSet, obj *model.ChatRemoved) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatRemovedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1268,8 +1267,8 @@ var chatUpdatedImplementors = []string{"ChatUpdated", "ChatEvent"}
 func (ec *executionContext) _ChatUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.ChatUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatUpdatedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1311,8 +1310,8 @@ var eventPageImplementors = []string{"EventPage"}
 func (ec *executionContext) _EventPage(ctx context.Context, sel ast.SelectionSet, obj *model.EventPage) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventPageImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1359,8 +1358,8 @@ var messageAddedImplementors = []string{"MessageAdded", "ChatEvent"}
 func (ec *executionContext) _MessageAdded(ctx context.Context, sel ast.SelectionSet, obj *model.MessageAdded) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageAddedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1402,8 +1401,8 @@ var messageUpdatedImplementors = []string{"MessageUpdated", "ChatEvent"}
 func (ec *executionContext) _MessageUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.MessageUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageUpdatedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1445,8 +1444,8 @@ var operatorUpdatedImplementors = []string{"OperatorUpdated", "ChatEvent"}
 func (ec *executionContext) _OperatorUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.OperatorUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, operatorUpdatedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1488,8 +1487,8 @@ var streamCaughtUpImplementors = []string{"StreamCaughtUp", "ChatEventMessage"}
 func (ec *executionContext) _StreamCaughtUp(ctx context.Context, sel ast.SelectionSet, obj *model.StreamCaughtUp) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, streamCaughtUpImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1521,8 +1520,8 @@ var streamResyncImplementors = []string{"StreamResync", "ChatEventMessage"}
 func (ec *executionContext) _StreamResync(ctx context.Context, sel ast.SelectionSet, obj *model.StreamResync) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, streamResyncImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1567,7 +1566,7 @@ func (ec *executionContext) marshalNChatEvent2parleyᚋgraphᚋmodelᚐChatEvent
 }
 
 func (ec *executionContext) marshalNChatEvent2ᚕparleyᚋgraphᚋmodelᚐChatEventᚄ(ctx context.Context, sel ast.SelectionSet, v []model.ChatEvent) graphql.Marshaler {
-	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChatEvent2parleyᚋgraphᚋmodelᚐChatEvent(ctx, sel, v[i])

@@ -3,11 +3,11 @@
 package generated
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"parley/ent/operator"
 	"parley/ent/webhookevent"
-	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"sync/atomic"
@@ -32,6 +32,8 @@ type ResolverRoot interface {
 	ChatEventBatch() ChatEventBatchResolver
 	Contact() ContactResolver
 	Delivery() DeliveryResolver
+	FacebookLogin() FacebookLoginResolver
+	FacebookPage() FacebookPageResolver
 	Message() MessageResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
@@ -191,6 +193,17 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	ConnectFacebookPageResult struct {
+		Channel    func(childComplexity int) int
+		PageID     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ConnectFacebookPagesPayload struct {
+		Results    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Contact struct {
 		CreatedAt  func(childComplexity int) int
 		GlobalID   func(childComplexity int) int
@@ -244,6 +257,26 @@ type ComplexityRoot struct {
 		Cursor   func(childComplexity int) int
 		Events   func(childComplexity int) int
 		Resync   func(childComplexity int) int
+	}
+
+	FacebookLogin struct {
+		ExpiresAt func(childComplexity int) int
+		GlobalID  func(childComplexity int) int
+		Pages     func(childComplexity int) int
+		Reason    func(childComplexity int) int
+		Status    func(childComplexity int) int
+		UserName  func(childComplexity int) int
+	}
+
+	FacebookPage struct {
+		Category   func(childComplexity int) int
+		Channel    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Obstacle   func(childComplexity int) int
+		PictureURL func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Selectable func(childComplexity int) int
 	}
 
 	MarkChatReadPayload struct {
@@ -302,6 +335,7 @@ type ComplexityRoot struct {
 		ArchiveChannel       func(childComplexity int, input model.ChannelInput) int
 		CompleteChat         func(childComplexity int, input model.CompleteChatInput) int
 		ConnectFacebookPage  func(childComplexity int, input model.ConnectFacebookPageInput) int
+		ConnectFacebookPages func(childComplexity int, input model.ConnectFacebookPagesInput) int
 		CreateOperator       func(childComplexity int, input model.CreateOperatorInput) int
 		CreateQueue          func(childComplexity int, input model.CreateQueueInput) int
 		DeleteChannel        func(childComplexity int, input model.ChannelInput) int
@@ -313,6 +347,7 @@ type ComplexityRoot struct {
 		SetOperatorState     func(childComplexity int, input model.SetOperatorStateInput) int
 		SignIn               func(childComplexity int, input model.SignInInput) int
 		SignOut              func(childComplexity int) int
+		StartFacebookLogin   func(childComplexity int, input model.StartFacebookLoginInput) int
 		UnarchiveChannel     func(childComplexity int, input model.ChannelInput) int
 		UpdateChannel        func(childComplexity int, input model.UpdateChannelInput) int
 		UpdateQueue          func(childComplexity int, input model.UpdateQueueInput) int
@@ -360,6 +395,7 @@ type ComplexityRoot struct {
 		Contacts       func(childComplexity int, first *int, after *string) int
 		EventCursor    func(childComplexity int) int
 		Events         func(childComplexity int, after *string, first *int, filter *model.ChatEventFilter) int
+		FacebookLogin  func(childComplexity int, id globalid.ID) int
 		Node           func(childComplexity int, id globalid.ID) int
 		Nodes          func(childComplexity int, ids []*globalid.ID) int
 		Operators      func(childComplexity int, first *int, after *string) int
@@ -418,6 +454,12 @@ type ComplexityRoot struct {
 	}
 
 	SignOutPayload struct {
+		UserErrors func(childComplexity int) int
+	}
+
+	StartFacebookLoginPayload struct {
+		Login      func(childComplexity int) int
+		URL        func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -1030,6 +1072,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ConnectFacebookPagePayload.UserErrors(childComplexity), true
 
+	case "ConnectFacebookPageResult.channel":
+		if e.ComplexityRoot.ConnectFacebookPageResult.Channel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageResult.Channel(childComplexity), true
+	case "ConnectFacebookPageResult.pageId":
+		if e.ComplexityRoot.ConnectFacebookPageResult.PageID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageResult.PageID(childComplexity), true
+	case "ConnectFacebookPageResult.userErrors":
+		if e.ComplexityRoot.ConnectFacebookPageResult.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPageResult.UserErrors(childComplexity), true
+
+	case "ConnectFacebookPagesPayload.results":
+		if e.ComplexityRoot.ConnectFacebookPagesPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPagesPayload.Results(childComplexity), true
+	case "ConnectFacebookPagesPayload.userErrors":
+		if e.ComplexityRoot.ConnectFacebookPagesPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectFacebookPagesPayload.UserErrors(childComplexity), true
+
 	case "Contact.createdAt":
 		if e.ComplexityRoot.Contact.CreatedAt == nil {
 			break
@@ -1206,6 +1280,92 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EventPage.Resync(childComplexity), true
+
+	case "FacebookLogin.expiresAt":
+		if e.ComplexityRoot.FacebookLogin.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.ExpiresAt(childComplexity), true
+	case "FacebookLogin.id":
+		if e.ComplexityRoot.FacebookLogin.GlobalID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.GlobalID(childComplexity), true
+	case "FacebookLogin.pages":
+		if e.ComplexityRoot.FacebookLogin.Pages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.Pages(childComplexity), true
+	case "FacebookLogin.reason":
+		if e.ComplexityRoot.FacebookLogin.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.Reason(childComplexity), true
+	case "FacebookLogin.status":
+		if e.ComplexityRoot.FacebookLogin.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.Status(childComplexity), true
+	case "FacebookLogin.userName":
+		if e.ComplexityRoot.FacebookLogin.UserName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookLogin.UserName(childComplexity), true
+
+	case "FacebookPage.category":
+		if e.ComplexityRoot.FacebookPage.Category == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Category(childComplexity), true
+	case "FacebookPage.channel":
+		if e.ComplexityRoot.FacebookPage.Channel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Channel(childComplexity), true
+	case "FacebookPage.id":
+		if e.ComplexityRoot.FacebookPage.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.ID(childComplexity), true
+	case "FacebookPage.name":
+		if e.ComplexityRoot.FacebookPage.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Name(childComplexity), true
+	case "FacebookPage.obstacle":
+		if e.ComplexityRoot.FacebookPage.Obstacle == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Obstacle(childComplexity), true
+	case "FacebookPage.pictureUrl":
+		if e.ComplexityRoot.FacebookPage.PictureURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.PictureURL(childComplexity), true
+	case "FacebookPage.reason":
+		if e.ComplexityRoot.FacebookPage.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Reason(childComplexity), true
+	case "FacebookPage.selectable":
+		if e.ComplexityRoot.FacebookPage.Selectable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FacebookPage.Selectable(childComplexity), true
 
 	case "MarkChatReadPayload.chat":
 		if e.ComplexityRoot.MarkChatReadPayload.Chat == nil {
@@ -1438,6 +1598,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ConnectFacebookPage(childComplexity, args["input"].(model.ConnectFacebookPageInput)), true
+	case "Mutation.connectFacebookPages":
+		if e.ComplexityRoot.Mutation.ConnectFacebookPages == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_connectFacebookPages_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConnectFacebookPages(childComplexity, args["input"].(model.ConnectFacebookPagesInput)), true
 	case "Mutation.createOperator":
 		if e.ComplexityRoot.Mutation.CreateOperator == nil {
 			break
@@ -1554,6 +1725,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SignOut(childComplexity), true
+	case "Mutation.startFacebookLogin":
+		if e.ComplexityRoot.Mutation.StartFacebookLogin == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_startFacebookLogin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.StartFacebookLogin(childComplexity, args["input"].(model.StartFacebookLoginInput)), true
 	case "Mutation.unarchiveChannel":
 		if e.ComplexityRoot.Mutation.UnarchiveChannel == nil {
 			break
@@ -1779,6 +1961,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Events(childComplexity, args["after"].(*string), args["first"].(*int), args["filter"].(*model.ChatEventFilter)), true
+	case "Query.facebookLogin":
+		if e.ComplexityRoot.Query.FacebookLogin == nil {
+			break
+		}
+
+		args, err := ec.field_Query_facebookLogin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.FacebookLogin(childComplexity, args["id"].(globalid.ID)), true
 
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
@@ -2006,6 +2199,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SignOutPayload.UserErrors(childComplexity), true
+
+	case "StartFacebookLoginPayload.login":
+		if e.ComplexityRoot.StartFacebookLoginPayload.Login == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StartFacebookLoginPayload.Login(childComplexity), true
+	case "StartFacebookLoginPayload.url":
+		if e.ComplexityRoot.StartFacebookLoginPayload.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StartFacebookLoginPayload.URL(childComplexity), true
+	case "StartFacebookLoginPayload.userErrors":
+		if e.ComplexityRoot.StartFacebookLoginPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StartFacebookLoginPayload.UserErrors(childComplexity), true
 
 	case "StreamCaughtUp.cursor":
 		if e.ComplexityRoot.StreamCaughtUp.Cursor == nil {
@@ -2288,6 +2500,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ChatFilter", ec.unmarshalInputChatFilter),
 			graphql.NewInputUnmarshaler("CompleteChatInput", ec.unmarshalInputCompleteChatInput),
 			graphql.NewInputUnmarshaler("ConnectFacebookPageInput", ec.unmarshalInputConnectFacebookPageInput),
+			graphql.NewInputUnmarshaler("ConnectFacebookPagesInput", ec.unmarshalInputConnectFacebookPagesInput),
 			graphql.NewInputUnmarshaler("CreateOperatorInput", ec.unmarshalInputCreateOperatorInput),
 			graphql.NewInputUnmarshaler("CreateQueueInput", ec.unmarshalInputCreateQueueInput),
 			graphql.NewInputUnmarshaler("MarkChatReadInput", ec.unmarshalInputMarkChatReadInput),
@@ -2296,6 +2509,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("SendMessageInput", ec.unmarshalInputSendMessageInput),
 			graphql.NewInputUnmarshaler("SetOperatorStateInput", ec.unmarshalInputSetOperatorStateInput),
 			graphql.NewInputUnmarshaler("SignInInput", ec.unmarshalInputSignInInput),
+			graphql.NewInputUnmarshaler("StartFacebookLoginInput", ec.unmarshalInputStartFacebookLoginInput),
 			graphql.NewInputUnmarshaler("SystemSettingInput", ec.unmarshalInputSystemSettingInput),
 			graphql.NewInputUnmarshaler("UpdateChannelInput", ec.unmarshalInputUpdateChannelInput),
 			graphql.NewInputUnmarshaler("UpdateQueueInput", ec.unmarshalInputUpdateQueueInput),
@@ -2325,8 +2539,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 					return nil
 				}
 			}
-			buf := exec.Buffer()
-			data.MarshalGQL(buf)
+			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
 			response.Data = buf.Bytes()
 			if atomic.LoadInt32(&ec.Deferred) > 0 {
 				hasNext := atomic.LoadInt32(&ec.PendingDeferred) > 0
@@ -2343,8 +2557,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			first = false
 			ctx = graphql.WithLazyInputUnmarshalerIndex(ctx, inputUnmarshalers)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
-			buf := exec.Buffer()
-			data.MarshalGQL(buf)
+			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
 
 			return &graphql.Response{
 				Data: buf.Bytes(),
@@ -2353,7 +2567,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	case ast.Subscription:
 		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
 
-		buf := exec.Buffer()
+		var buf bytes.Buffer
 		return func(ctx context.Context) *graphql.Response {
 			buf.Reset()
 			data := next(ctx)
@@ -2361,7 +2575,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			if data == nil {
 				return nil
 			}
-			data.MarshalGQL(buf)
+			data.MarshalGQL(&buf)
 
 			return &graphql.Response{
 				Data: buf.Bytes(),
@@ -2972,6 +3186,143 @@ extend type Subscription {
     "Those after this place; without it, from now."
     after: Cursor
   ): MessageAdded!
+}
+`, BuiltIn: false},
+	{Name: "../../schema/facebook_login.graphql", Input: `"A login to Facebook, to connect pages. It is its starter's alone."
+type FacebookLogin {
+  "Opaque id."
+  id: ID!
+  "How far it has come."
+  status: FacebookLoginStatus!
+  "Why it failed, in plain words; null if it did not."
+  reason: String
+  "Who logged in, as Facebook calls them; null until it is completed."
+  userName: String
+  """
+  The pages that the login may manage, all of them, read from Facebook when
+  asked for; empty until it is completed. Never personal profiles.
+  """
+  pages: [FacebookPage!]!
+  "Until when it can be used."
+  expiresAt: Time!
+}
+
+"How far a login to Facebook has come."
+enum FacebookLoginStatus {
+  "The browser is at Facebook."
+  STARTED
+  "Pages can be chosen."
+  COMPLETED
+  "It failed or was cancelled; start a new one."
+  FAILED
+}
+
+"A Facebook page that a login may manage."
+type FacebookPage {
+  "Facebook's id of the page."
+  id: String!
+  "Its name."
+  name: String!
+  "Its category, in Facebook's words; null where Facebook does not say."
+  category: String
+  "Its picture; null where there is none."
+  pictureUrl: String
+  "Whether it can be chosen."
+  selectable: Boolean!
+  "Why not; null if it can."
+  obstacle: FacebookPageObstacle
+  "The same in plain words, with what to do; null if it can."
+  reason: String
+  "The channel that it is here already; null if it is none."
+  channel: Channel
+}
+
+"Why a page cannot be chosen."
+enum FacebookPageObstacle {
+  "The person who logged in may not answer its messages."
+  NO_MESSAGING_TASK
+  "The person who logged in may not moderate it, which connecting takes."
+  NO_SUBSCRIBING_TASK
+  "Facebook gave the login no access to it."
+  NO_TOKEN
+  "It is a channel, and all is well with it. Choosing it all the same renews its token."
+  ALREADY_CONNECTED
+}
+
+extend type Query {
+  "A login that you have started, as long as it can be used; null otherwise."
+  facebookLogin(
+    "Its id."
+    id: ID!
+  ): FacebookLogin @allowed(roles: [ADMIN, INTEGRATOR])
+}
+
+extend type Mutation {
+  """
+  Starts a login to Facebook. Open the URL in a browser; within ten minutes
+  Facebook sends it back here, once. Then ask for the login's pages.
+  """
+  startFacebookLogin(
+    "How."
+    input: StartFacebookLoginInput!
+  ): StartFacebookLoginPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  """
+  Makes pages of a login channels, each named after its page, inactive and
+  without a queue. Each page succeeds or fails by itself; one that is a channel
+  already gets a new token.
+  """
+  connectFacebookPages(
+    "Which."
+    input: ConnectFacebookPagesInput!
+  ): ConnectFacebookPagesPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+}
+
+"A login to start."
+input StartFacebookLoginInput {
+  """
+  Where the browser goes in the end, with the parameters ` + "`" + `facebookLogin` + "`" + ` and
+  ` + "`" + `status` + "`" + `: an address at the public URL or at an allowed origin. Without it the
+  browser is shown a page that says how it went.
+  """
+  returnTo: String
+  "Have Facebook ask again for what was declined in an earlier login."
+  askAgain: Boolean! = false
+}
+
+"A login that has started."
+type StartFacebookLoginPayload {
+  "The login; null on failure."
+  login: FacebookLogin
+  "Where to send the browser; null on failure."
+  url: String
+  "Expected failures."
+  userErrors: [UserError!]!
+}
+
+"Pages to connect."
+input ConnectFacebookPagesInput {
+  "The login that offers them."
+  loginId: ID!
+  "Facebook's ids of the pages, at most 100."
+  pageIds: [String!]!
+}
+
+"What became of the pages."
+type ConnectFacebookPagesPayload {
+  "Each page, in the order asked; empty on failure."
+  results: [ConnectFacebookPageResult!]!
+  "Expected failures of the whole."
+  userErrors: [UserError!]!
+}
+
+"What became of a page."
+type ConnectFacebookPageResult {
+  "Facebook's id of the page."
+  pageId: String!
+  "The channel; null on failure."
+  channel: Channel
+  "Expected failures of this page."
+  userErrors: [UserError!]!
 }
 `, BuiltIn: false},
 	{Name: "../../schema/message.graphql", Input: `"Which way a message goes."
@@ -4026,6 +4377,28 @@ func (ec *executionContext) childFields_ConnectFacebookPagePayload(ctx context.C
 	return nil, fmt.Errorf("no field named %q was found under type ConnectFacebookPagePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ConnectFacebookPageResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pageId":
+		return ec.fieldContext_ConnectFacebookPageResult_pageId(ctx, field)
+	case "channel":
+		return ec.fieldContext_ConnectFacebookPageResult_channel(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ConnectFacebookPageResult_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConnectFacebookPageResult", field.Name)
+}
+
+func (ec *executionContext) childFields_ConnectFacebookPagesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_ConnectFacebookPagesPayload_results(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ConnectFacebookPagesPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConnectFacebookPagesPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Contact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -4134,6 +4507,46 @@ func (ec *executionContext) childFields_EventPage(ctx context.Context, field gra
 		return ec.fieldContext_EventPage_resync(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EventPage", field.Name)
+}
+
+func (ec *executionContext) childFields_FacebookLogin(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_FacebookLogin_id(ctx, field)
+	case "status":
+		return ec.fieldContext_FacebookLogin_status(ctx, field)
+	case "reason":
+		return ec.fieldContext_FacebookLogin_reason(ctx, field)
+	case "userName":
+		return ec.fieldContext_FacebookLogin_userName(ctx, field)
+	case "pages":
+		return ec.fieldContext_FacebookLogin_pages(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_FacebookLogin_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FacebookLogin", field.Name)
+}
+
+func (ec *executionContext) childFields_FacebookPage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_FacebookPage_id(ctx, field)
+	case "name":
+		return ec.fieldContext_FacebookPage_name(ctx, field)
+	case "category":
+		return ec.fieldContext_FacebookPage_category(ctx, field)
+	case "pictureUrl":
+		return ec.fieldContext_FacebookPage_pictureUrl(ctx, field)
+	case "selectable":
+		return ec.fieldContext_FacebookPage_selectable(ctx, field)
+	case "obstacle":
+		return ec.fieldContext_FacebookPage_obstacle(ctx, field)
+	case "reason":
+		return ec.fieldContext_FacebookPage_reason(ctx, field)
+	case "channel":
+		return ec.fieldContext_FacebookPage_channel(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FacebookPage", field.Name)
 }
 
 func (ec *executionContext) childFields_MarkChatReadPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4384,6 +4797,18 @@ func (ec *executionContext) childFields_SignOutPayload(ctx context.Context, fiel
 		return ec.fieldContext_SignOutPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SignOutPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_StartFacebookLoginPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "login":
+		return ec.fieldContext_StartFacebookLoginPayload_login(ctx, field)
+	case "url":
+		return ec.fieldContext_StartFacebookLoginPayload_url(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_StartFacebookLoginPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StartFacebookLoginPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_StreamResync(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/auditentry"
-	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"parley/server/settings"
@@ -37,7 +36,7 @@ type SystemSettingResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _AuditEntry_id(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -60,7 +59,7 @@ func (ec *executionContext) fieldContext_AuditEntry_id(_ context.Context, field 
 }
 
 func (ec *executionContext) _AuditEntry_operator(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -92,7 +91,7 @@ func (ec *executionContext) fieldContext_AuditEntry_operator(_ context.Context, 
 }
 
 func (ec *executionContext) _AuditEntry_action(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -115,7 +114,7 @@ func (ec *executionContext) fieldContext_AuditEntry_action(_ context.Context, fi
 }
 
 func (ec *executionContext) _AuditEntry_subject(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -138,7 +137,7 @@ func (ec *executionContext) fieldContext_AuditEntry_subject(_ context.Context, f
 }
 
 func (ec *executionContext) _AuditEntry_before(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -161,7 +160,7 @@ func (ec *executionContext) fieldContext_AuditEntry_before(_ context.Context, fi
 }
 
 func (ec *executionContext) _AuditEntry_after(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -184,7 +183,7 @@ func (ec *executionContext) fieldContext_AuditEntry_after(_ context.Context, fie
 }
 
 func (ec *executionContext) _AuditEntry_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -207,7 +206,7 @@ func (ec *executionContext) fieldContext_AuditEntry_createdAt(_ context.Context,
 }
 
 func (ec *executionContext) _AuditEntryConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryConnection) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -239,7 +238,7 @@ func (ec *executionContext) fieldContext_AuditEntryConnection_edges(_ context.Co
 }
 
 func (ec *executionContext) _AuditEntryConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryConnection) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -271,7 +270,7 @@ func (ec *executionContext) fieldContext_AuditEntryConnection_nodes(_ context.Co
 }
 
 func (ec *executionContext) _AuditEntryConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryConnection) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -303,7 +302,7 @@ func (ec *executionContext) fieldContext_AuditEntryConnection_pageInfo(_ context
 }
 
 func (ec *executionContext) _AuditEntryEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryEdge) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -326,7 +325,7 @@ func (ec *executionContext) fieldContext_AuditEntryEdge_cursor(_ context.Context
 }
 
 func (ec *executionContext) _AuditEntryEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryEdge) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -358,7 +357,7 @@ func (ec *executionContext) fieldContext_AuditEntryEdge_node(_ context.Context, 
 }
 
 func (ec *executionContext) _SystemSetting_code(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -381,7 +380,7 @@ func (ec *executionContext) fieldContext_SystemSetting_code(_ context.Context, f
 }
 
 func (ec *executionContext) _SystemSetting_kind(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -404,7 +403,7 @@ func (ec *executionContext) fieldContext_SystemSetting_kind(_ context.Context, f
 }
 
 func (ec *executionContext) _SystemSetting_description(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -427,7 +426,7 @@ func (ec *executionContext) fieldContext_SystemSetting_description(_ context.Con
 }
 
 func (ec *executionContext) _SystemSetting_value(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -450,7 +449,7 @@ func (ec *executionContext) fieldContext_SystemSetting_value(_ context.Context, 
 }
 
 func (ec *executionContext) _SystemSetting_default(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -473,7 +472,7 @@ func (ec *executionContext) fieldContext_SystemSetting_default(_ context.Context
 }
 
 func (ec *executionContext) _SystemSetting_isSet(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -496,7 +495,7 @@ func (ec *executionContext) fieldContext_SystemSetting_isSet(_ context.Context, 
 }
 
 func (ec *executionContext) _SystemSetting_updatedAt(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -519,7 +518,7 @@ func (ec *executionContext) fieldContext_SystemSetting_updatedAt(_ context.Conte
 }
 
 func (ec *executionContext) _SystemSettings_version(ctx context.Context, field graphql.CollectedField, obj *settings.Values) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -542,7 +541,7 @@ func (ec *executionContext) fieldContext_SystemSettings_version(_ context.Contex
 }
 
 func (ec *executionContext) _SystemSettings_settings(ctx context.Context, field graphql.CollectedField, obj *settings.Values) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -574,7 +573,7 @@ func (ec *executionContext) fieldContext_SystemSettings_settings(_ context.Conte
 }
 
 func (ec *executionContext) _SystemSettingsUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.SystemSettingsUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -597,7 +596,7 @@ func (ec *executionContext) fieldContext_SystemSettingsUpdated_cursor(_ context.
 }
 
 func (ec *executionContext) _SystemSettingsUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.SystemSettingsUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -620,7 +619,7 @@ func (ec *executionContext) fieldContext_SystemSettingsUpdated_at(_ context.Cont
 }
 
 func (ec *executionContext) _SystemSettingsUpdated_codes(ctx context.Context, field graphql.CollectedField, obj *model.SystemSettingsUpdated) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -643,7 +642,7 @@ func (ec *executionContext) fieldContext_SystemSettingsUpdated_codes(_ context.C
 }
 
 func (ec *executionContext) _UpdateSystemSettingsPayload_systemSettings(ctx context.Context, field graphql.CollectedField, obj *model.UpdateSystemSettingsPayload) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -675,7 +674,7 @@ func (ec *executionContext) fieldContext_UpdateSystemSettingsPayload_systemSetti
 }
 
 func (ec *executionContext) _UpdateSystemSettingsPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.UpdateSystemSettingsPayload) (ret graphql.Marshaler) {
-	return exec.ResolveField(
+	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -832,8 +831,8 @@ var auditEntryImplementors = []string{"AuditEntry"}
 func (ec *executionContext) _AuditEntry(ctx context.Context, sel ast.SelectionSet, obj *ent.AuditEntry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, auditEntryImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -896,8 +895,8 @@ var auditEntryConnectionImplementors = []string{"AuditEntryConnection"}
 func (ec *executionContext) _AuditEntryConnection(ctx context.Context, sel ast.SelectionSet, obj *model.AuditEntryConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, auditEntryConnectionImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -939,8 +938,8 @@ var auditEntryEdgeImplementors = []string{"AuditEntryEdge"}
 func (ec *executionContext) _AuditEntryEdge(ctx context.Context, sel ast.SelectionSet, obj *model.AuditEntryEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, auditEntryEdgeImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -977,8 +976,8 @@ var systemSettingImplementors = []string{"SystemSetting"}
 func (ec *executionContext) _SystemSetting(ctx context.Context, sel ast.SelectionSet, obj *settings.Setting) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, systemSettingImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1041,8 +1040,8 @@ var systemSettingsImplementors = []string{"SystemSettings"}
 func (ec *executionContext) _SystemSettings(ctx context.Context, sel ast.SelectionSet, obj *settings.Values) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, systemSettingsImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1079,8 +1078,8 @@ var systemSettingsUpdatedImplementors = []string{"SystemSettingsUpdated", "ChatE
 func (ec *executionContext) _SystemSettingsUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.SystemSettingsUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, systemSettingsUpdatedImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1122,8 +1121,8 @@ var updateSystemSettingsPayloadImplementors = []string{"UpdateSystemSettingsPayl
 func (ec *executionContext) _UpdateSystemSettingsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UpdateSystemSettingsPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateSystemSettingsPayloadImplementors)
 
-	out := exec.NewFieldSet(ctx, fields)
-	deferred := exec.NewDeferredGroup(ctx)
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1175,7 +1174,7 @@ func (ec *executionContext) marshalNAuditAction2parleyᚋentᚋauditentryᚐActi
 }
 
 func (ec *executionContext) marshalNAuditEntry2ᚕᚖparleyᚋentᚐAuditEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.AuditEntry) graphql.Marshaler {
-	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAuditEntry2ᚖparleyᚋentᚐAuditEntry(ctx, sel, v[i])
@@ -1207,7 +1206,7 @@ func (ec *executionContext) marshalNAuditEntryConnection2ᚖparleyᚋgraphᚋmod
 }
 
 func (ec *executionContext) marshalNAuditEntryEdge2ᚕᚖparleyᚋgraphᚋmodelᚐAuditEntryEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.AuditEntryEdge) graphql.Marshaler {
-	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAuditEntryEdge2ᚖparleyᚋgraphᚋmodelᚐAuditEntryEdge(ctx, sel, v[i])
@@ -1231,7 +1230,7 @@ func (ec *executionContext) marshalNAuditEntryEdge2ᚖparleyᚋgraphᚋmodelᚐA
 }
 
 func (ec *executionContext) marshalNSystemSetting2ᚕᚖparleyᚋserverᚋsettingsᚐSettingᚄ(ctx context.Context, sel ast.SelectionSet, v []*settings.Setting) graphql.Marshaler {
-	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNSystemSetting2ᚖparleyᚋserverᚋsettingsᚐSetting(ctx, sel, v[i])
@@ -1284,7 +1283,7 @@ func (ec *executionContext) unmarshalNSystemSettingCode2ᚕparleyᚋserverᚋset
 }
 
 func (ec *executionContext) marshalNSystemSettingCode2ᚕparleyᚋserverᚋsettingsᚐCodeᚄ(ctx context.Context, sel ast.SelectionSet, v []settings.Code) graphql.Marshaler {
-	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNSystemSettingCode2parleyᚋserverᚋsettingsᚐCode(ctx, sel, v[i])

@@ -251,6 +251,32 @@ type ConnectFacebookPagePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What became of a page.
+type ConnectFacebookPageResult struct {
+	// Facebook's id of the page.
+	PageID string `json:"pageId"`
+	// The channel; null on failure.
+	Channel *ent.Channel `json:"channel,omitempty"`
+	// Expected failures of this page.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Pages to connect.
+type ConnectFacebookPagesInput struct {
+	// The login that offers them.
+	LoginID globalid.ID `json:"loginId"`
+	// Facebook's ids of the pages, at most 100.
+	PageIds []string `json:"pageIds"`
+}
+
+// What became of the pages.
+type ConnectFacebookPagesPayload struct {
+	// Each page, in the order asked; empty on failure.
+	Results []*ConnectFacebookPageResult `json:"results"`
+	// Expected failures of the whole.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of contacts.
 type ContactConnection struct {
 	// Contacts with their cursors.
@@ -563,6 +589,26 @@ type SignInPayload struct {
 
 // The session is over.
 type SignOutPayload struct {
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A login to start.
+type StartFacebookLoginInput struct {
+	// Where the browser goes in the end, with the parameters `facebookLogin` and
+	// `status`: an address at the public URL or at an allowed origin. Without it the
+	// browser is shown a page that says how it went.
+	ReturnTo *string `json:"returnTo,omitempty"`
+	// Have Facebook ask again for what was declined in an earlier login.
+	AskAgain bool `json:"askAgain"`
+}
+
+// A login that has started.
+type StartFacebookLoginPayload struct {
+	// The login; null on failure.
+	Login *ent.FacebookLogin `json:"login,omitempty"`
+	// Where to send the browser; null on failure.
+	URL *string `json:"url,omitempty"`
 	// Expected failures.
 	UserErrors []*UserError `json:"userErrors"`
 }

@@ -179,7 +179,10 @@ func (a *App) wire(ctx context.Context) error {
 		AppSecret: a.setting(settings.FacebookAppSecret), VerifyToken: a.setting(settings.FacebookWebhookVerifyToken),
 		Now: o.Now, Log: o.Log,
 	})
-	a.Channels = channels.New(a.Desk, client, box, a.inbox.ReplayPage, o.Now, o.Log)
+	a.Channels = channels.New(a.store, a.Desk, client, box, channels.Options{
+		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, LoginConfiguration: a.setting(settings.FacebookLoginConfiguration),
+		Connected: a.inbox.ReplayPage, Now: o.Now, Log: o.Log,
+	})
 	outgoing := sender.New(a.Desk, a.Channels, client, o.Now, o.Log)
 	a.sending = work.New(a.store, work.Options{Now: o.Now, Log: o.Log}, map[string]work.Handler{desk.WorkSend: outgoing.Send})
 	a.profiles = work.New(a.store, work.Options{Workers: profilesAtOnce, Now: o.Now, Log: o.Log},
@@ -260,6 +263,7 @@ func (a *App) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", a.edge)
 	mux.Handle("/webhooks/facebook", a.inbox)
+	mux.HandleFunc("GET "+channels.CallbackPath, a.Channels.Callback)
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /readyz", a.ready)
 	if !a.options.Config.Production {
@@ -333,7 +337,7 @@ func (a *App) keepHouse(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := errors.Join(a.inbox.Housekeeping(ctx), a.Desk.Prune(ctx, eventsKept), a.Auth.Purge(ctx))
+		err := errors.Join(a.inbox.Housekeeping(ctx), a.Desk.Prune(ctx, eventsKept), a.Auth.Purge(ctx), a.Channels.PurgeLogins(ctx))
 		if err != nil && ctx.Err() == nil {
 			a.options.Log.Error("housekeeping failed, will try again", "error", err)
 		}

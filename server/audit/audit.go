@@ -19,6 +19,14 @@ import (
 // the installation itself.
 type Actor struct{ Operator, Client uuid.UUID }
 
+// ID is that of the operator or client.
+func (a Actor) ID() uuid.UUID {
+	if a.Client != uuid.Nil {
+		return a.Client
+	}
+	return a.Operator
+}
+
 // Change is one thing that changed. What is nil was not there, or is secret.
 type Change struct {
 	Action        auditentry.Action

@@ -22,23 +22,34 @@ import (
 	"parley/server/fault"
 	"parley/server/messenger"
 	"parley/server/seal"
+	"parley/server/store"
 	"parley/server/work"
 )
 
 // Channels connects pages.
 type Channels struct {
-	desk      *desk.Desk
-	client    *messenger.Client
-	box       *seal.Box
-	connected func(ctx context.Context, page string) error
-	now       func() time.Time
-	log       *slog.Logger
+	store   *store.Store
+	desk    *desk.Desk
+	client  *messenger.Client
+	box     *seal.Box
+	options Options
+	now     func() time.Time
+	log     *slog.Logger
 }
 
-// New makes a Channels. connected is called after a page was connected.
-func New(d *desk.Desk, client *messenger.Client, box *seal.Box,
-	connected func(ctx context.Context, page string) error, now func() time.Time, log *slog.Logger) *Channels {
-	return &Channels{desk: d, client: client, box: box, connected: connected, now: now, log: log}
+// Options are what Channels need to know.
+type Options struct {
+	PublicURL          string                                       // where browsers and Facebook reach the installation
+	AllowedOrigins     []string                                     // where its front ends are besides
+	LoginConfiguration func() string                                // of Facebook Login for Business, or empty
+	Connected          func(ctx context.Context, page string) error // called after a page was connected
+	Now                func() time.Time
+	Log                *slog.Logger
+}
+
+// New makes a Channels.
+func New(s *store.Store, d *desk.Desk, client *messenger.Client, box *seal.Box, o Options) *Channels {
+	return &Channels{store: s, desk: d, client: client, box: box, options: o, now: o.Now, log: o.Log}
 }
 
 // ConnectPage makes the page of a token a channel, or repairs the channel it is:
@@ -48,6 +59,9 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	page, err := c.client.Me(ctx, token)
 	if err != nil {
 		return nil, refused(err)
+	}
+	if err := c.checkToken(ctx, token, page.ID); err != nil {
+		return nil, err
 	}
 	if err := c.client.Subscribe(ctx, token, page.ID, messenger.SubscribedFields()); err != nil {
 		return nil, refused(err)
@@ -62,7 +76,7 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	if err != nil {
 		return nil, err
 	}
-	if err := c.connected(ctx, page.ID); err != nil { // it is connected all the same, and housekeeping does this again
+	if err := c.options.Connected(ctx, page.ID); err != nil { // it is connected all the same, and housekeeping does this again
 		c.log.Error("cannot replay the events of a page that was connected", "channel", ch.ID, "error", err)
 	}
 	return ch, nil
@@ -104,6 +118,27 @@ func (c *Channels) unsubscribe(ctx context.Context, of desk.ChannelRef) error {
 	case "":
 	default:
 		c.log.Warn("a page is disconnected that Facebook does not let us unsubscribe", "channel", ch.ID, "error", err)
+	}
+	return nil
+}
+
+// checkToken sees to it that a token is our app's and covers the page.
+func (c *Channels) checkToken(ctx context.Context, token, page string) error {
+	if c.client.AppID() == "" {
+		return fault.New(fault.Refused, "", "%s", messenger.ProblemNoApp.Reason())
+	}
+	info, err := c.client.DebugToken(ctx, token)
+	switch {
+	case err != nil:
+		return refused(err)
+	case info.Problem != nil:
+		return refused(info.Problem)
+	case !info.Valid || info.AppID != c.client.AppID():
+		return fault.New(fault.Invalid, "pageAccessToken", "the token is of another Facebook app than this installation's")
+	case info.Type != "PAGE":
+		return fault.New(fault.Invalid, "pageAccessToken", "this is the token of a person or an app, not of a page")
+	case !info.Covers("pages_messaging", page):
+		return fault.New(fault.Invalid, "pageAccessToken", "the token does not have the permission pages_messaging for the page")
 	}
 	return nil
 }
@@ -157,7 +192,7 @@ func refused(err error) error {
 	if e.Class == messenger.ClassToken || e.Class == messenger.ClassInvalid || e.Class == messenger.ClassPermission {
 		code = fault.Invalid
 	}
-	return fault.New(code, "pageAccessToken", "Facebook refused: %s", e.Class.Reason())
+	return fault.New(code, "pageAccessToken", "Facebook refused: %s", e.Reason())
 }
 
 // Noticed records what an error of the provider says of the channel itself.

@@ -241,6 +241,16 @@ func (d *Desk) Channel(ctx context.Context, of ChannelRef) (*ent.Channel, error)
 	return ch, checkVersion(of.ExpectedVersion, ch.Version)
 }
 
+// ChannelsOf are the channels that pages are, by the provider's ids of these.
+func (d *Desk) ChannelsOf(ctx context.Context, pages []string) (map[string]*ent.Channel, error) {
+	rows, err := d.store.Client().Channel.Query().Where(channel.ExternalIDIn(pages...)).All(ctx)
+	byPage := make(map[string]*ent.Channel, len(rows))
+	for _, row := range rows {
+		byPage[row.ExternalID] = row
+	}
+	return byPage, err
+}
+
 // ResealTokens has the tokens of all channels sealed again by a function that
 // gives nil for one that may stay.
 func (d *Desk) ResealTokens(ctx context.Context, reseal func(*ent.Channel) ([]byte, error)) error {

@@ -99,7 +99,7 @@ func (w *world) replica(s *store.Store, o ...func(*ingest.Options)) *replica {
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
 	client := &messenger.Client{BaseURL: w.url, App: func() messenger.App { return messenger.App{ID: appID, Secret: appSecret} }}
-	r.channels = channels.New(r.desk, client, box, r.inbox.ReplayPage, w.clock.Now, log)
+	r.channels = channels.New(s, r.desk, client, box, channels.Options{Connected: r.inbox.ReplayPage, Now: w.clock.Now, Log: log})
 	r.server = httptest.NewServer(r.inbox)
 	w.Cleanup(func() {
 		r.server.CloseClientConnections()

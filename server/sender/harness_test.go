@@ -159,7 +159,7 @@ func assemble(s *store.Store, graphURL string, now func() time.Time, log *slog.L
 	if o.timeout > 0 {
 		client.HTTP = &http.Client{Timeout: o.timeout}
 	}
-	c := channels.New(d, client, box, inbox.ReplayPage, now, log)
+	c := channels.New(s, d, client, box, channels.Options{Connected: inbox.ReplayPage, Now: now, Log: log})
 	if o.pool.Poll == 0 { // it is how a moved clock is noticed
 		o.pool.Poll = 10 * time.Millisecond
 	}

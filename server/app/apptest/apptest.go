@@ -22,6 +22,7 @@ import (
 	"parley/ent/operator"
 	"parley/server/app"
 	"parley/server/auth"
+	"parley/server/channels"
 	"parley/server/config"
 	"parley/server/edge"
 	"parley/server/messenger/messengertest"
@@ -89,13 +90,16 @@ func Start(t testing.TB, o Options) *World {
 	w := &World{t: t, Options: o, Log: &Log{}, ended: make(chan struct{})}
 	w.Facebook = messengertest.New(messengertest.Options{})
 	t.Cleanup(w.Facebook.Close)
-	w.Facebook.AddApp(messengertest.App{ID: appID, Secret: appSecret, Name: "Parley"})
+	w.Facebook.AddApp(messengertest.App{
+		ID: appID, Secret: appSecret, Name: "Parley", RedirectURIs: []string{"http://parley.test" + channels.CallbackPath},
+	})
 	w.Page = w.Facebook.AddPage(messengertest.Page{ID: "1000", Name: "Harbour Coffee", AppID: appID})
 	graphAPI := httptest.NewServer(w.Facebook)
 	t.Cleanup(graphAPI.Close)
 
 	environ := []string{
-		"PARLEY_ADDR=127.0.0.1:0", "PARLEY_DATA=" + o.Data, "PARLEY_GRAPH_URL=" + graphAPI.URL, "PARLEY_PUBLIC_URL=http://parley.test",
+		"PARLEY_ADDR=127.0.0.1:0", "PARLEY_DATA=" + o.Data, "PARLEY_GRAPH_URL=" + graphAPI.URL,
+		"PARLEY_FACEBOOK_URL=" + graphAPI.URL, "PARLEY_PUBLIC_URL=http://parley.test",
 		"FACEBOOK_APP_ID=" + appID, "FACEBOOK_APP_SECRET=" + appSecret, "FACEBOOK_WEBHOOK_VERIFY_TOKEN=" + verifyToken,
 		"DATABASE_URL=" + o.Database, "PARLEY_SECRET_KEY=" + o.SecretKey,
 	}
