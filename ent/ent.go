@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"parley/ent/apiclient"
 	"parley/ent/channel"
 	"parley/ent/chat"
 	"parley/ent/chatread"
@@ -92,6 +93,7 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
+			apiclient.Table:      apiclient.ValidColumn,
 			channel.Table:        channel.ValidColumn,
 			chat.Table:           chat.ValidColumn,
 			chatread.Table:       chatread.ValidColumn,
