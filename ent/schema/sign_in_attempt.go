@@ -6,9 +6,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// SignInAttempt counts failed sign-ins of one e-mail or one address, and what an
-// address asked tokens for with wrong credentials, for all
-// replicas together.
+// SignInAttempt counts failed sign-ins of one e-mail or one address, and an
+// address's wrong credentials of API clients, for all replicas together.
 type SignInAttempt struct{ ent.Schema }
 
 func (SignInAttempt) Fields() []ent.Field {
