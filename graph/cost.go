@@ -11,7 +11,7 @@ import (
 func costs() generated.ComplexityRoot {
 	var c generated.ComplexityRoot
 	list := func(child int, first *int, _ *string) int { return pageCost(child, first) }
-	c.Query.Channels, c.Query.Queues, c.Query.Operators, c.Query.Contacts = list, list, list, list
+	c.Query.Channels, c.Query.Queues, c.Query.Operators, c.Query.Contacts, c.Query.APIClients = list, list, list, list, list
 	c.Query.Chats = func(child int, first *int, _ *string, _ *model.ChatFilter) int { return pageCost(child, first) }
 	c.Query.Events = func(child int, _ *string, first *int, _ *model.ChatEventFilter) int {
 		return pageCost(child, pointer(eventCount(first)))
