@@ -166,6 +166,8 @@ func (n *NewClient) check() error {
 		return fault.New(fault.Invalid, "secret", "A client's secret has at least %d characters.", minSecret)
 	case slices.ContainsFunc(n.Scopes, func(scope string) bool { return !slices.Contains(schema.Scopes, scope) }):
 		return fault.New(fault.Invalid, "scopes", "The scopes are %s.", strings.Join(schema.Scopes, " and "))
+	case n.Role == apiclient.RoleBot && len(n.Scopes) > 0:
+		return fault.New(fault.Invalid, "scopes", "A bot has no scopes.")
 	}
 	if n.Scopes == nil {
 		n.Scopes = []string{}
