@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"parley/ent/apiclient"
 	"parley/ent/auditentry"
 	"parley/ent/channel"
 	"parley/ent/chat"
@@ -94,6 +95,7 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
+			apiclient.Table:      apiclient.ValidColumn,
 			auditentry.Table:     auditentry.ValidColumn,
 			channel.Table:        channel.ValidColumn,
 			chat.Table:           chat.ValidColumn,

@@ -8,6 +8,12 @@ import "parley/server/globalid"
 type Noder interface{ IsNode() }
 
 // GlobalID is the id that the API shows.
+func (n *APIClient) GlobalID() globalid.ID { return globalid.Of("apiclient", n.ID) }
+
+// IsNode marks the type for the API's Node interface.
+func (*APIClient) IsNode() {}
+
+// GlobalID is the id that the API shows.
 func (n *AuditEntry) GlobalID() globalid.ID { return globalid.Of("auditentry", n.ID) }
 
 // IsNode marks the type for the API's Node interface.

@@ -31,7 +31,7 @@ type Message struct {
 	Direction message.Direction `json:"direction,omitempty"`
 	// AuthorKind holds the value of the "author_kind" field.
 	AuthorKind message.AuthorKind `json:"author_kind,omitempty"`
-	// the contact or the operator
+	// the contact, the operator or the API client
 	AuthorID *uuid.UUID `json:"author_id,omitempty"`
 	// app that sent it, when it was not ours
 	AppID string `json:"app_id,omitempty"`

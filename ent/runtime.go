@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"parley/ent/apiclient"
 	"parley/ent/auditentry"
 	"parley/ent/channel"
 	"parley/ent/chat"
@@ -28,6 +29,20 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	apiclientFields := schema.APIClient{}.Fields()
+	_ = apiclientFields
+	// apiclientDescName is the schema descriptor for name field.
+	apiclientDescName := apiclientFields[1].Descriptor()
+	// apiclient.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	apiclient.NameValidator = apiclientDescName.Validators[0].(func(string) error)
+	// apiclientDescVersion is the schema descriptor for version field.
+	apiclientDescVersion := apiclientFields[9].Descriptor()
+	// apiclient.DefaultVersion holds the default value on creation for the version field.
+	apiclient.DefaultVersion = apiclientDescVersion.Default.(int64)
+	// apiclientDescID is the schema descriptor for id field.
+	apiclientDescID := apiclientFields[0].Descriptor()
+	// apiclient.DefaultID holds the default value on creation for the id field.
+	apiclient.DefaultID = apiclientDescID.Default.(func() uuid.UUID)
 	auditentryFields := schema.AuditEntry{}.Fields()
 	_ = auditentryFields
 	// auditentryDescID is the schema descriptor for id field.

@@ -16,7 +16,7 @@ import (
 type SignInAttempt struct {
 	config `json:"-"`
 	// ID of the ent.
-	// email:… or address:…
+	// email:…, address:… or token:…
 	ID string `json:"id,omitempty"`
 	// Failures holds the value of the "failures" field.
 	Failures int `json:"failures,omitempty"`

@@ -82,6 +82,12 @@ func operatorConnection(l paging.List[*ent.Operator], err error) (*model.Operato
 	})}, err
 }
 
+func apiClientConnection(l paging.List[*ent.APIClient], err error) (*model.APIClientConnection, error) {
+	return &model.APIClientConnection{Nodes: l.Nodes, PageInfo: info(l), Edges: edges(l, func(c string, n *ent.APIClient) *model.APIClientEdge {
+		return &model.APIClientEdge{Cursor: c, Node: n}
+	})}, err
+}
+
 func webhookEventConnection(l paging.List[*ent.WebhookEvent], err error) (*model.WebhookEventConnection, error) {
 	return &model.WebhookEventConnection{Nodes: l.Nodes, PageInfo: info(l), Edges: edges(l, func(c string, n *ent.WebhookEvent) *model.WebhookEventEdge {
 		return &model.WebhookEventEdge{Cursor: c, Node: n}

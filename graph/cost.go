@@ -11,7 +11,7 @@ import (
 func costs() generated.ComplexityRoot {
 	var c generated.ComplexityRoot
 	list := func(child int, first *int, _ *string) int { return pageCost(child, first) }
-	c.Query.Queues, c.Query.Operators, c.Query.Contacts, c.Query.AuditEntries = list, list, list, list
+	c.Query.Queues, c.Query.Operators, c.Query.Contacts, c.Query.AuditEntries, c.Query.APIClients = list, list, list, list, list
 	c.Query.Channels = func(child int, _ bool, first *int, _ *string) int { return pageCost(child, first) }
 	c.Query.Chats = func(child int, first *int, _ *string, _ *model.ChatFilter) int { return pageCost(child, first) }
 	c.Query.Events = func(child int, _ *string, first *int, _ *model.ChatEventFilter) int {

@@ -65,17 +65,17 @@ func drive[T any](ctx context.Context, r *Resolver, d *Driver, after *string, f 
 
 // Likeness is the same for subscriptions whose responses to a step are the same:
 // those of one document, with the same variables but for where they begin, by
-// viewers of one role; and of one viewer, with the same rights, where the
-// document asks for what is the viewer's own.
+// viewers of one role with the same scopes; and of one viewer, with the same
+// rights, where the document asks for what is the viewer's own.
 func Likeness(o *graphql.OperationContext, v desk.Viewer) [sha256.Size]byte {
 	root, _ := o.Operation.SelectionSet[0].(*ast.Field)
 	variables := maps.Clone(o.Variables)
 	if begin := beginning(root); begin != "" && !mentioned(root.SelectionSet, begin) {
 		delete(variables, begin)
 	}
-	parts := []any{o.RawQuery, o.OperationName, variables, v.Role()}
+	parts := []any{o.RawQuery, o.OperationName, variables, v.Role(), v.Scopes()}
 	if own(o.Operation.SelectionSet, v) {
-		parts = append(parts, v.Operator.ID, v.Queues)
+		parts = append(parts, v.GlobalID(), v.Queues)
 	}
 	text, err := json.Marshal(parts)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"parley/ent"
+	"parley/ent/apiclient"
 	"parley/ent/channel"
 	"parley/ent/chat"
 	"parley/ent/contact"
@@ -25,6 +26,7 @@ type loaders struct {
 	channel   loader[uuid.UUID, *ent.Channel]
 	queue     loader[uuid.UUID, *ent.Queue]
 	operator  loader[uuid.UUID, *ent.Operator]
+	apiClient loader[uuid.UUID, *ent.APIClient]
 	contact   loader[uuid.UUID, *ent.Contact]
 	chat      loader[uuid.UUID, *ent.Chat]
 	visible   loader[uuid.UUID, *ent.Chat] // that the viewer may see
@@ -56,6 +58,9 @@ func (r *Resolver) newLoaders() *loaders {
 	}
 	l.operator.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Operator, error) {
 		return byID(l.sawOperator)(c().Operator.Query().Where(operator.IDIn(ids...)).All(ctx))
+	}
+	l.apiClient.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.APIClient, error) {
+		return byID(l.sawAPIClient)(c().APIClient.Query().Where(apiclient.IDIn(ids...)).All(ctx))
 	}
 	l.contact.read = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ent.Contact, error) {
 		return byID(l.sawContact)(c().Contact.Query().Where(contact.IDIn(ids...)).All(ctx))
@@ -161,6 +166,8 @@ func (l *loaders) sawMessage(m *ent.Message) uuid.UUID {
 		pointsAt(&l.contact, m.AuthorID, nil)
 	case message.AuthorKindOperator:
 		pointsAt(&l.operator, m.AuthorID, nil)
+	case message.AuthorKindSystem:
+		pointsAt(&l.apiClient, m.AuthorID, nil)
 	}
 	return m.ID
 }
@@ -173,6 +180,11 @@ func (l *loaders) sawChannel(c *ent.Channel) uuid.UUID {
 func (l *loaders) sawQueue(q *ent.Queue) uuid.UUID {
 	l.members.expect(q.ID)
 	return q.ID
+}
+
+func (l *loaders) sawAPIClient(c *ent.APIClient) uuid.UUID {
+	pointsAt(&l.operator, c.CreatedBy, nil)
+	return c.ID
 }
 
 func (l *loaders) sawOperator(o *ent.Operator) uuid.UUID { return o.ID }
@@ -208,6 +220,8 @@ func (l *loaders) sawNode(n ent.Noder) {
 		l.sawChannel(n)
 	case *ent.Queue:
 		l.sawQueue(n)
+	case *ent.APIClient:
+		l.sawAPIClient(n)
 	}
 }
 

@@ -13,17 +13,25 @@ import (
 	"parley/server/app/apptest"
 )
 
-// A letter is a role; "-" is nobody.
+// A letter is a role; "-" is nobody. Small letters are of API clients: an
+// integrator without scopes, one that reads, one that writes, and a bot.
 var letters = map[byte]operator.Role{
 	'A': operator.RoleAdmin, 'S': operator.RoleSupervisor, 'O': operator.RoleOperator, 'I': operator.RoleIntegrator, 'B': operator.RoleBot, '-': "",
+	'i': operator.RoleIntegrator, 'r': operator.RoleIntegrator, 'w': operator.RoleIntegrator, 'b': operator.RoleBot,
 }
 
+// scopes are those of the API clients.
+var scopes = map[byte][]string{'i': {}, 'r': {"chats:read"}, 'w': {"chats:write"}, 'b': {}}
+
 const (
-	signedIn = "ASOIB"
-	everyone = "ASOIB-"
-	people   = "ASO" // who takes chats
-	settles  = "AI"  // who sets things up
-	reads    = "ASI" // who reads settings
+	signedIn = "ASOIBirwb"
+	everyone = "ASOIBirwb-"
+	people   = "ASO"    // who takes chats
+	writes   = "ASOw"   // who says something in chats
+	settles  = "AIirw"  // who sets things up
+	reads    = "ASIirw" // who reads settings
+	machines = "irwb"   // who signs in by client credentials
+	admits   = "A"      // who gives access
 )
 
 // access is section 9 of the product's description for every root field: who may
@@ -37,6 +45,7 @@ var access = map[string]struct{ who, operation string }{
 	"Query.contacts":      {signedIn, `{ contacts { nodes { id } } }`},
 	"Query.channels":      {signedIn, `{ channels { nodes { id } } }`},
 	"Query.queues":        {signedIn, `{ queues { nodes { id } } }`},
+	"Query.apiClients":    {admits, `{ apiClients { nodes { id } } }`},
 	"Query.operators":     {signedIn, `{ operators { nodes { id } } }`},
 	"Query.eventCursor":   {signedIn, `{ eventCursor }`},
 	"Query.events":        {signedIn, `{ events { cursor } }`},
@@ -47,26 +56,30 @@ var access = map[string]struct{ who, operation string }{
 	"Mutation.connectFacebookPages": {settles, `mutation { connectFacebookPages(input: {loginId: "$id", pageIds: []}) { userErrors { code } } }`},
 	"Query.systemSettings":          {reads, `{ systemSettings { version } }`},
 	"Query.auditEntries":            {"AS", `{ auditEntries { nodes { id } } }`},
-
 	"Mutation.updateSystemSettings": {settles, `mutation { updateSystemSettings(input: {settings: []}) { userErrors { code } } }`},
-	"Mutation.signIn":               {everyone, `mutation { signIn(input: {email: "nobody", password: ""}) { userErrors { code } } }`},
-	"Mutation.refreshSession":       {everyone, `mutation { refreshSession(input: {refreshToken: ""}) { userErrors { code } } }`},
-	"Mutation.signOut":              {signedIn, `mutation { signOut { userErrors { code } } }`},
-	"Mutation.acceptChat":           {people, `mutation { acceptChat(input: {chatId: "$id"}) { userErrors { code } } }`},
-	"Mutation.completeChat":         {people, `mutation { completeChat(input: {chatId: "$id"}) { userErrors { code } } }`},
-	"Mutation.markChatRead":         {people, `mutation { markChatRead(input: {chatId: "$id"}) { userErrors { code } } }`},
-	"Mutation.sendMessage":          {people, `mutation { sendMessage(input: {chatId: "$id", text: "?"}) { userErrors { code } } }`},
-	"Mutation.setOperatorState":     {people, `mutation { setOperatorState(input: {state: OFFLINE}) { userErrors { code } } }`},
-	"Mutation.connectFacebookPage":  {settles, `mutation { connectFacebookPage(input: {pageAccessToken: ""}) { userErrors { code } } }`},
-	"Mutation.updateChannel":        {settles, `mutation { updateChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.disconnectChannel":    {settles, `mutation { disconnectChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.archiveChannel":       {settles, `mutation { archiveChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.unarchiveChannel":     {settles, `mutation { unarchiveChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.deleteChannel":        {settles, `mutation { deleteChannel(input: {id: "$id"}) { userErrors { code } } }`},
-	"Mutation.createQueue":          {settles, `mutation { createQueue(input: {name: ""}) { userErrors { code } } }`},
-	"Mutation.updateQueue":          {settles, `mutation { updateQueue(input: {id: "$id"}) { userErrors { code } } }`},
-	"Mutation.createOperator":       {settles, `mutation { createOperator(input: {email: "", name: "", password: "", role: ADMIN}) { userErrors { code } } }`},
-	"Mutation.replayWebhookEvent":   {settles, `mutation { replayWebhookEvent(input: {id: "$id"}) { userErrors { code } } }`},
+
+	"Mutation.signIn":                {everyone, `mutation { signIn(input: {email: "nobody", password: ""}) { userErrors { code } } }`},
+	"Mutation.refreshSession":        {everyone, `mutation { refreshSession(input: {refreshToken: ""}) { userErrors { code } } }`},
+	"Mutation.signOut":               {signedIn, `mutation { signOut { userErrors { code } } }`},
+	"Mutation.acceptChat":            {people, `mutation { acceptChat(input: {chatId: "$id"}) { userErrors { code } } }`},
+	"Mutation.completeChat":          {writes, `mutation { completeChat(input: {chatId: "$id"}) { userErrors { code } } }`},
+	"Mutation.markChatRead":          {people, `mutation { markChatRead(input: {chatId: "$id"}) { userErrors { code } } }`},
+	"Mutation.sendMessage":           {writes, `mutation { sendMessage(input: {chatId: "$id", text: "?"}) { userErrors { code } } }`},
+	"Mutation.setOperatorState":      {people, `mutation { setOperatorState(input: {state: OFFLINE}) { userErrors { code } } }`},
+	"Mutation.connectFacebookPage":   {settles, `mutation { connectFacebookPage(input: {pageAccessToken: ""}) { userErrors { code } } }`},
+	"Mutation.updateChannel":         {settles, `mutation { updateChannel(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.createQueue":           {settles, `mutation { createQueue(input: {name: ""}) { userErrors { code } } }`},
+	"Mutation.updateQueue":           {settles, `mutation { updateQueue(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.createOperator":        {settles, `mutation { createOperator(input: {email: "", name: "", password: "", role: ADMIN}) { userErrors { code } } }`},
+	"Mutation.createApiClient":       {admits, `mutation { createApiClient(input: {name: "", role: ADMIN}) { clientSecret userErrors { code } } }`},
+	"Mutation.updateApiClient":       {admits, `mutation { updateApiClient(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.rotateApiClientSecret": {admits, `mutation { rotateApiClientSecret(input: {id: "$id"}) { clientSecret userErrors { code } } }`},
+	"Mutation.revokeApiClient":       {admits, `mutation { revokeApiClient(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.replayWebhookEvent":    {settles, `mutation { replayWebhookEvent(input: {id: "$id"}) { userErrors { code } } }`},
 
 	"Subscription.chatEvents":   {signedIn, `subscription { chatEvents { __typename } }`},
 	"Subscription.messageAdded": {signedIn, `subscription { messageAdded(after: "bm9uc2Vuc2U") { cursor } }`}, // which ends at once
@@ -78,29 +91,35 @@ var shown = map[string]string{
 	"Channel.queue": reads, "Channel.language": reads, "Channel.archivedAt": reads,
 	"Queue.rule": reads, "Queue.members": reads,
 	"Operator.email": reads, "Operator.role": reads, "Operator.state": reads,
+	"ApiClient.createdBy": settles,
 }
 
 // listed is how many of each kind a role sees, of one chat in the queue of an
 // operator and two queues.
 var listed = map[string]map[byte]int{
-	"chats":     {'A': 1, 'S': 1, 'O': 1, 'I': 0, 'B': 0},
-	"contacts":  {'A': 1, 'S': 1, 'O': 1, 'I': 0, 'B': 0},
-	"channels":  {'A': 1, 'S': 1, 'O': 1, 'I': 1, 'B': 0},
-	"queues":    {'A': 2, 'S': 2, 'O': 1, 'I': 2, 'B': 0},
-	"operators": {'A': 5, 'S': 5, 'O': 1, 'I': 5, 'B': 1},
+	"chats":     {'A': 1, 'S': 1, 'O': 1, 'I': 0, 'B': 0, 'i': 0, 'r': 1, 'w': 1, 'b': 0},
+	"contacts":  {'A': 1, 'S': 1, 'O': 1, 'I': 0, 'B': 0, 'i': 0, 'r': 1, 'w': 1, 'b': 0},
+	"channels":  {'A': 1, 'S': 1, 'O': 1, 'I': 1, 'B': 0, 'i': 1, 'r': 1, 'w': 1, 'b': 0},
+	"queues":    {'A': 2, 'S': 2, 'O': 1, 'I': 2, 'B': 0, 'i': 2, 'r': 2, 'w': 2, 'b': 0},
+	"operators": {'A': 5, 'S': 5, 'O': 1, 'I': 5, 'B': 1, 'i': 5, 'r': 5, 'w': 5, 'b': 0},
 }
 
 // permissions are what a viewer is told.
 var permissions = map[byte]string{
 	'A': "[READ_ALL_CHATS HANDLE_CHATS READ_SETTINGS CHANGE_SETTINGS]", 'S': "[READ_ALL_CHATS HANDLE_CHATS READ_SETTINGS]",
 	'O': "[HANDLE_CHATS]", 'I': "[READ_SETTINGS CHANGE_SETTINGS]", 'B': "[]",
+	'i': "[READ_SETTINGS CHANGE_SETTINGS]", 'r': "[READ_SETTINGS CHANGE_SETTINGS READ_ALL_CHATS]",
+	'w': "[READ_SETTINGS CHANGE_SETTINGS READ_ALL_CHATS WRITE_CHATS]", 'b': "[]",
 }
 
 // cast is one client for each role.
 func cast(w *world) map[byte]*client {
 	all := map[byte]*client{'-': w.Anonymous()}
 	for letter, role := range letters {
-		if role != "" && letter != 'A' {
+		switch {
+		case scopes[letter] != nil:
+			all[letter] = w.AddMachine("Role "+string(letter), role, scopes[letter]...)
+		case role != "" && letter != 'A':
 			all[letter] = w.Add("Role "+string(letter), role)
 		}
 	}
@@ -126,7 +145,7 @@ func TestEveryRoleMayAskForWhatTheTableOfRolesSays(t *testing.T) {
 		for letter, as := range cast(w) {
 			for _, field := range fields {
 				line := access[field]
-				if field == "Mutation.signOut" && letter != '-' {
+				if field == "Mutation.signOut" && letter != '-' && !isMachine(letter) {
 					as = w.SignIn(emailOf(w, as)) // the others' sessions go on
 				}
 				code := ask(t, w, as, strings.ReplaceAll(line.operation, "$id", w.Queue))
@@ -144,6 +163,8 @@ func TestEveryRoleMayAskForWhatTheTableOfRolesSays(t *testing.T) {
 		}
 	})
 }
+
+func isMachine(letter byte) bool { return strings.IndexByte(machines, letter) >= 0 }
 
 func emailOf(w *world, c *client) string {
 	return w.Admin.Must(`query($id: ID!) { node(id: $id) { ... on Operator { email } } }`, vars{"id": c.ID}).String("node.email")
@@ -186,8 +207,13 @@ func TestEveryRoleSeesOfEachKindWhatTheTableOfRolesSays(t *testing.T) {
 					t.Errorf("%c sees %d %s, not %d", letter, n, kind, counts[letter])
 				}
 			}
-			viewer := as.Must(`{ viewer { role permissions operator { id } } }`, nil)
-			if got := fmt.Sprint(viewer.Get("viewer.permissions")); got != permissions[letter] || viewer.Get("viewer.role") != string(letters[letter]) || viewer.Get("viewer.operator.id") != as.ID {
+			viewer := as.Must(`{ viewer { role permissions operator { id } apiClient { id scopes } } }`, nil)
+			self, other := "viewer.operator", "viewer.apiClient"
+			if isMachine(letter) {
+				self, other = other, self
+			}
+			if got := fmt.Sprint(viewer.Get("viewer.permissions")); got != permissions[letter] || viewer.Get("viewer.role") != string(letters[letter]) ||
+				viewer.Get(self+".id") != as.ID || viewer.Get(other) != nil {
 				t.Errorf("%c is told %s", letter, viewer.Body)
 			}
 		}
@@ -211,7 +237,7 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 		all := cast(w)
 		w.Members(w.Queue, all['O'], all['B'])
 		w.Admin.Must(`mutation($id: ID!) { updateChannel(input: {id: $id, language: "de"}) { userErrors { code } } archiveChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
-		things := map[string]string{"Channel": w.Channel, "Queue": w.Queue, "Operator": all['O'].ID}
+		things := map[string]string{"Channel": w.Channel, "Queue": w.Queue, "Operator": all['O'].ID, "ApiClient": all['i'].ID}
 		for letter, as := range all {
 			if letter == '-' {
 				continue
@@ -222,10 +248,19 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 				if f := schema.Types[kind].Fields.ForName(name); schema.Types[f.Type.Name()].Kind == ast.Object {
 					selection += " { id }"
 				}
-				a := as.Must(`query($id: ID!) { node(id: $id) { id ... on `+kind+` { version `+selection+` } } }`, vars{"id": things[kind]})
+				id := things[kind]
+				if kind == "ApiClient" && isMachine(letter) {
+					id = as.ID
+				}
+				a := as.Must(`query($id: ID!) { node(id: $id) { id ... on `+kind+` { version `+selection+` } } }`, vars{"id": id})
 				if a.Get("node.id") == nil {
-					t.Errorf("%c does not see the %s at all", letter, kind)
+					if !hidden(kind, letter) {
+						t.Errorf("%c does not see the %s at all", letter, kind)
+					}
 					continue
+				}
+				if hidden(kind, letter) {
+					t.Errorf("%c sees the %s", letter, kind)
 				}
 				may := strings.IndexByte(who, letter) >= 0 || kind == "Operator" && letter == 'O' // themselves
 				if got := a.Get("node." + name); (got != nil) != may {
@@ -234,6 +269,16 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// hidden says what a role does not see at all: a bot that is an API client has no
+// chat, and so no channel, queue or colleague; API clients are administrators'
+// and their own.
+func hidden(kind string, letter byte) bool {
+	if kind == "ApiClient" {
+		return letter != 'A' && !isMachine(letter)
+	}
+	return letter == 'b'
 }
 
 func TestAnEmptyQueueHasAnEmptyListOfMembersForThoseWhoMayKnow(t *testing.T) {

@@ -18,6 +18,10 @@ func (r *auditEntryResolver) Operator(ctx context.Context, obj *ent.AuditEntry) 
 	return get(ctx, &load(ctx).operator, nil, obj.OperatorID)
 }
 
+func (r *auditEntryResolver) APIClient(ctx context.Context, obj *ent.AuditEntry) (*ent.APIClient, error) {
+	return get(ctx, &load(ctx).apiClient, nil, obj.ClientID)
+}
+
 func (r *mutationResolver) UpdateSystemSettings(ctx context.Context, input model.UpdateSystemSettingsInput) (*model.UpdateSystemSettingsPayload, error) {
 	values, err := r.Settings.Update(ctx, actor(ctx), settingsChange(input))
 	userErrors, err := failures(err)

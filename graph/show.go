@@ -36,6 +36,11 @@ func author(ctx context.Context, m *ent.Message) (*model.MessageAuthor, error) {
 		if a.Operator != nil {
 			a.Name = &a.Operator.Name
 		}
+	case m.AuthorKind == message.AuthorKindSystem:
+		client, failed := get(ctx, &load(ctx).apiClient, nil, m.AuthorID)
+		if err = failed; client != nil {
+			a.Name = &client.Name
+		}
 	}
 	return a, err
 }
@@ -198,6 +203,29 @@ func (r *Resolver) createOperator(ctx context.Context, in model.CreateOperatorIn
 	return r.Desk.CreateOperator(ctx, viewer(ctx), desk.NewOperator{
 		Email: email, Name: in.Name, PasswordHash: hash, Role: in.Role, Key: value(in.IdempotencyKey),
 	})
+}
+
+// createClient makes an API client and its secret. Where the same was made before
+// with the same key, the secret is not known any more.
+func (r *Resolver) createClient(ctx context.Context, in model.CreateAPIClientInput) (*model.CreateAPIClientPayload, error) {
+	secret := auth.NewSecret()
+	client, made, err := r.Desk.CreateAPIClient(ctx, viewer(ctx), desk.NewAPIClient{
+		Name: in.Name, Role: in.Role, Scopes: in.Scopes, SecretHash: auth.HashSecret(secret), Key: value(in.IdempotencyKey),
+	})
+	if !made {
+		secret = ""
+	}
+	userErrors, err := failures(err)
+	return &model.CreateAPIClientPayload{APIClient: unless(err, userErrors, client), ClientSecret: given(secret), UserErrors: userErrors}, err
+}
+
+func (r *Resolver) rotateSecret(ctx context.Context, in model.RotateAPIClientSecretInput) (*model.RotateAPIClientSecretPayload, error) {
+	secret := auth.NewSecret()
+	client, err := r.Desk.RotateAPIClientSecret(ctx, in.ID, auth.HashSecret(secret), number(in.ExpectedVersion))
+	userErrors, err := failures(err)
+	return &model.RotateAPIClientSecretPayload{
+		APIClient: unless(err, userErrors, client), ClientSecret: unless(err, userErrors, &secret), UserErrors: userErrors,
+	}, err
 }
 
 func (r *Resolver) signOut(ctx context.Context) error {

@@ -7,11 +7,13 @@ import (
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"parley/ent"
 	"parley/ent/operator"
+	"parley/ent/schema"
 	"parley/graph/model"
 	"parley/server/audit"
 	"parley/server/auth"
@@ -34,7 +36,7 @@ func (r *Resolver) Operation(ctx context.Context, next graphql.OperationHandler)
 		err = r.look(ctx)
 	}
 	// RootField is not asked for the fields of subscriptions, none of which is public.
-	if err == nil && viewer(ctx).Operator == nil && kind(ctx) == ast.Subscription {
+	if err == nil && viewer(ctx).Nobody() && kind(ctx) == ast.Subscription {
 		err = errSignIn
 	}
 	if err != nil {
@@ -53,11 +55,18 @@ func (r *Resolver) look(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	v, err := r.Desk.Viewer(ctx, p.OperatorID)
+	v, err := r.find(ctx, p)
 	if err == nil {
 		ctx.Value(viewerKey{}).(*seat).viewer.Store(&v)
 	}
 	return err
+}
+
+func (r *Resolver) find(ctx context.Context, p auth.Principal) (desk.Viewer, error) {
+	if p.ClientID != uuid.Nil {
+		return r.Desk.Machine(ctx, p.ClientID, p.Scopes())
+	}
+	return r.Desk.Viewer(ctx, p.OperatorID)
 }
 
 func kind(ctx context.Context) ast.Operation {
@@ -74,7 +83,7 @@ var errSignIn = fault.New(fault.Unauthenticated, "", "sign in first")
 // RootField lets nobody in who is not signed in, except where the schema says so.
 func (r *Resolver) RootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	field := graphql.GetRootFieldContext(ctx).Field
-	if viewer(ctx).Operator == nil && field.Definition.Directives.ForName("public") == nil && !isIntrospection(field.Name) {
+	if viewer(ctx).Nobody() && field.Definition.Directives.ForName("public") == nil && !isIntrospection(field.Name) {
 		graphql.AddError(graphql.WithPathContext(ctx, graphql.NewPathWithField(field.Alias)), errSignIn)
 		return graphql.Null
 	}
@@ -101,14 +110,18 @@ func viewer(ctx context.Context) desk.Viewer {
 // actor is who is looking, for the audit log.
 func actor(ctx context.Context) audit.Actor {
 	p, _ := auth.From(ctx)
-	return audit.Actor{Operator: p.OperatorID}
+	return audit.Actor{Operator: p.OperatorID, Client: p.ClientID}
 }
 
 func public(ctx context.Context, _ any, next graphql.Resolver) (any, error) { return next(ctx) }
 
-func allowed(ctx context.Context, _ any, next graphql.Resolver, roles []operator.Role) (any, error) {
-	if !slices.Contains(roles, viewer(ctx).Role()) {
+func allowed(ctx context.Context, _ any, next graphql.Resolver, roles []operator.Role, scope *string) (any, error) {
+	v := viewer(ctx)
+	if !slices.Contains(roles, v.Role()) {
 		return nil, fault.New(fault.Forbidden, "", "your role may not do this")
+	}
+	if scope != nil && !v.Has(*scope) {
+		return nil, fault.New(fault.Forbidden, "", "this takes the scope %s", *scope)
 	}
 	return next(ctx)
 }
@@ -130,5 +143,16 @@ func toViewer(v desk.Viewer) *model.Viewer {
 		operator.RoleOperator:   {model.PermissionHandleChats},
 		operator.RoleIntegrator: {model.PermissionReadSettings, model.PermissionChangeSettings},
 	}
-	return &model.Viewer{Role: v.Role(), Operator: v.Operator, Permissions: permissions[v.Role()]}
+	shown := &model.Viewer{Role: v.Role(), Operator: v.Operator, Permissions: permissions[v.Role()]}
+	if v.Machine == nil {
+		return shown
+	}
+	shown.APIClient = v.Machine.APIClient
+	if v.SeesAll() {
+		shown.Permissions = append(shown.Permissions, model.PermissionReadAllChats)
+	}
+	if v.SeesAll() && v.Has(schema.ChatsWrite) {
+		shown.Permissions = append(shown.Permissions, model.PermissionWriteChats)
+	}
+	return shown
 }

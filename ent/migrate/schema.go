@@ -9,6 +9,33 @@ import (
 )
 
 var (
+	// APIClientsColumns holds the columns for the "api_clients" table.
+	APIClientsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "name", Type: field.TypeString, Unique: true},
+		{Name: "role", Type: field.TypeEnum, Enums: []string{"INTEGRATOR", "BOT"}},
+		{Name: "scopes", Type: field.TypeJSON},
+		{Name: "secret_hash", Type: field.TypeBytes},
+		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "revoked_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_by", Type: field.TypeUUID, Nullable: true},
+	}
+	// APIClientsTable holds the schema information for the "api_clients" table.
+	APIClientsTable = &schema.Table{
+		Name:       "api_clients",
+		Columns:    APIClientsColumns,
+		PrimaryKey: []*schema.Column{APIClientsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "api_clients_operators_creator",
+				Columns:    []*schema.Column{APIClientsColumns[9]},
+				RefColumns: []*schema.Column{OperatorsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+	}
 	// AuditEntriesColumns holds the columns for the "audit_entries" table.
 	AuditEntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -718,6 +745,7 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		APIClientsTable,
 		AuditEntriesTable,
 		ChannelsTable,
 		ChatsTable,
@@ -744,6 +772,7 @@ var (
 )
 
 func init() {
+	APIClientsTable.ForeignKeys[0].RefTable = OperatorsTable
 	ChannelsTable.ForeignKeys[0].RefTable = QueuesTable
 	ChatsTable.ForeignKeys[0].RefTable = ChannelsTable
 	ChatsTable.ForeignKeys[1].RefTable = IdentitiesTable

@@ -25,7 +25,7 @@ func (Message) Fields() []ent.Field {
 		field.Enum("direction").NamedValues("Inbound", "INBOUND", "Outbound", "OUTBOUND").Immutable(),
 		field.Enum("author_kind").NamedValues(
 			"Contact", "CONTACT", "Operator", "OPERATOR", "Bot", "BOT", "External", "EXTERNAL", "System", "SYSTEM").Immutable(),
-		field.UUID("author_id", uuid.UUID{}).Optional().Nillable().Immutable().Comment("the contact or the operator"),
+		field.UUID("author_id", uuid.UUID{}).Optional().Nillable().Immutable().Comment("the contact, the operator or the API client"),
 		field.String("app_id").Default("").Immutable().Comment("app that sent it, when it was not ours"),
 		field.Enum("content_kind").NamedValues("Text", "TEXT", "Attachments", "ATTACHMENTS", "Unsupported", "UNSUPPORTED"),
 		field.String("text"),

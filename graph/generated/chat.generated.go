@@ -7,6 +7,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/chat"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"strconv"
@@ -78,7 +79,7 @@ func (ec *executionContext) field_Chat_messages_args(ctx context.Context, rawArg
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _AcceptChatPayload_chat(ctx context.Context, field graphql.CollectedField, obj *model.AcceptChatPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -110,7 +111,7 @@ func (ec *executionContext) fieldContext_AcceptChatPayload_chat(_ context.Contex
 }
 
 func (ec *executionContext) _AcceptChatPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.AcceptChatPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -142,7 +143,7 @@ func (ec *executionContext) fieldContext_AcceptChatPayload_userErrors(_ context.
 }
 
 func (ec *executionContext) _Chat_id(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -165,7 +166,7 @@ func (ec *executionContext) fieldContext_Chat_id(_ context.Context, field graphq
 }
 
 func (ec *executionContext) _Chat_status(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -188,7 +189,7 @@ func (ec *executionContext) fieldContext_Chat_status(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Chat_channel(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -220,7 +221,7 @@ func (ec *executionContext) fieldContext_Chat_channel(_ context.Context, field g
 }
 
 func (ec *executionContext) _Chat_queue(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -252,7 +253,7 @@ func (ec *executionContext) fieldContext_Chat_queue(_ context.Context, field gra
 }
 
 func (ec *executionContext) _Chat_operator(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -284,7 +285,7 @@ func (ec *executionContext) fieldContext_Chat_operator(_ context.Context, field 
 }
 
 func (ec *executionContext) _Chat_contact(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -316,7 +317,7 @@ func (ec *executionContext) fieldContext_Chat_contact(_ context.Context, field g
 }
 
 func (ec *executionContext) _Chat_messages(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -360,7 +361,7 @@ func (ec *executionContext) fieldContext_Chat_messages(ctx context.Context, fiel
 }
 
 func (ec *executionContext) _Chat_lastMessage(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -392,7 +393,7 @@ func (ec *executionContext) fieldContext_Chat_lastMessage(_ context.Context, fie
 }
 
 func (ec *executionContext) _Chat_unreadCount(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -415,7 +416,7 @@ func (ec *executionContext) fieldContext_Chat_unreadCount(_ context.Context, fie
 }
 
 func (ec *executionContext) _Chat_receipts(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -447,7 +448,7 @@ func (ec *executionContext) fieldContext_Chat_receipts(_ context.Context, field 
 }
 
 func (ec *executionContext) _Chat_previous(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -479,7 +480,7 @@ func (ec *executionContext) fieldContext_Chat_previous(_ context.Context, field 
 }
 
 func (ec *executionContext) _Chat_waitingSince(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -502,7 +503,7 @@ func (ec *executionContext) fieldContext_Chat_waitingSince(_ context.Context, fi
 }
 
 func (ec *executionContext) _Chat_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -525,7 +526,7 @@ func (ec *executionContext) fieldContext_Chat_createdAt(_ context.Context, field
 }
 
 func (ec *executionContext) _Chat_lastMessageAt(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -548,7 +549,7 @@ func (ec *executionContext) fieldContext_Chat_lastMessageAt(_ context.Context, f
 }
 
 func (ec *executionContext) _Chat_completedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -571,7 +572,7 @@ func (ec *executionContext) fieldContext_Chat_completedAt(_ context.Context, fie
 }
 
 func (ec *executionContext) _Chat_version(ctx context.Context, field graphql.CollectedField, obj *ent.Chat) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -594,7 +595,7 @@ func (ec *executionContext) fieldContext_Chat_version(_ context.Context, field g
 }
 
 func (ec *executionContext) _ChatConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.ChatConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -626,7 +627,7 @@ func (ec *executionContext) fieldContext_ChatConnection_edges(_ context.Context,
 }
 
 func (ec *executionContext) _ChatConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.ChatConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -658,7 +659,7 @@ func (ec *executionContext) fieldContext_ChatConnection_nodes(_ context.Context,
 }
 
 func (ec *executionContext) _ChatConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.ChatConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -690,7 +691,7 @@ func (ec *executionContext) fieldContext_ChatConnection_pageInfo(_ context.Conte
 }
 
 func (ec *executionContext) _ChatEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -713,7 +714,7 @@ func (ec *executionContext) fieldContext_ChatEdge_cursor(_ context.Context, fiel
 }
 
 func (ec *executionContext) _ChatEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.ChatEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -745,7 +746,7 @@ func (ec *executionContext) fieldContext_ChatEdge_node(_ context.Context, field 
 }
 
 func (ec *executionContext) _CompleteChatPayload_chat(ctx context.Context, field graphql.CollectedField, obj *model.CompleteChatPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -777,7 +778,7 @@ func (ec *executionContext) fieldContext_CompleteChatPayload_chat(_ context.Cont
 }
 
 func (ec *executionContext) _CompleteChatPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.CompleteChatPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -809,7 +810,7 @@ func (ec *executionContext) fieldContext_CompleteChatPayload_userErrors(_ contex
 }
 
 func (ec *executionContext) _MarkChatReadPayload_chat(ctx context.Context, field graphql.CollectedField, obj *model.MarkChatReadPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -841,7 +842,7 @@ func (ec *executionContext) fieldContext_MarkChatReadPayload_chat(_ context.Cont
 }
 
 func (ec *executionContext) _MarkChatReadPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.MarkChatReadPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -873,7 +874,7 @@ func (ec *executionContext) fieldContext_MarkChatReadPayload_userErrors(_ contex
 }
 
 func (ec *executionContext) _Receipts_deliveredUntil(ctx context.Context, field graphql.CollectedField, obj *model.Receipts) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -896,7 +897,7 @@ func (ec *executionContext) fieldContext_Receipts_deliveredUntil(_ context.Conte
 }
 
 func (ec *executionContext) _Receipts_readUntil(ctx context.Context, field graphql.CollectedField, obj *model.Receipts) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1131,8 +1132,8 @@ var acceptChatPayloadImplementors = []string{"AcceptChatPayload"}
 func (ec *executionContext) _AcceptChatPayload(ctx context.Context, sel ast.SelectionSet, obj *model.AcceptChatPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, acceptChatPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1169,8 +1170,8 @@ var chatImplementors = []string{"Chat", "Node"}
 func (ec *executionContext) _Chat(ctx context.Context, sel ast.SelectionSet, obj *ent.Chat) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1286,8 +1287,8 @@ var chatConnectionImplementors = []string{"ChatConnection"}
 func (ec *executionContext) _ChatConnection(ctx context.Context, sel ast.SelectionSet, obj *model.ChatConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1329,8 +1330,8 @@ var chatEdgeImplementors = []string{"ChatEdge"}
 func (ec *executionContext) _ChatEdge(ctx context.Context, sel ast.SelectionSet, obj *model.ChatEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1367,8 +1368,8 @@ var completeChatPayloadImplementors = []string{"CompleteChatPayload"}
 func (ec *executionContext) _CompleteChatPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CompleteChatPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, completeChatPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1405,8 +1406,8 @@ var markChatReadPayloadImplementors = []string{"MarkChatReadPayload"}
 func (ec *executionContext) _MarkChatReadPayload(ctx context.Context, sel ast.SelectionSet, obj *model.MarkChatReadPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, markChatReadPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1443,8 +1444,8 @@ var receiptsImplementors = []string{"Receipts"}
 func (ec *executionContext) _Receipts(ctx context.Context, sel ast.SelectionSet, obj *model.Receipts) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, receiptsImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1494,7 +1495,7 @@ func (ec *executionContext) marshalNAcceptChatPayload2ᚖparleyᚋgraphᚋmodel�
 }
 
 func (ec *executionContext) marshalNChat2ᚕᚖparleyᚋentᚐChatᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Chat) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChat2ᚖparleyᚋentᚐChat(ctx, sel, v[i])
@@ -1526,7 +1527,7 @@ func (ec *executionContext) marshalNChatConnection2ᚖparleyᚋgraphᚋmodelᚐC
 }
 
 func (ec *executionContext) marshalNChatEdge2ᚕᚖparleyᚋgraphᚋmodelᚐChatEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ChatEdge) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChatEdge2ᚖparleyᚋgraphᚋmodelᚐChatEdge(ctx, sel, v[i])
@@ -1634,7 +1635,7 @@ func (ec *executionContext) marshalOChatStatus2ᚕparleyᚋentᚋchatᚐStatus�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChatStatus2parleyᚋentᚋchatᚐStatus(ctx, sel, v[i])

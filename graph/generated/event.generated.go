@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"parley/ent"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/desk"
 	"parley/server/globalid"
@@ -34,7 +35,7 @@ type ChatEventBatchResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _ChannelRemoved_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -57,7 +58,7 @@ func (ec *executionContext) fieldContext_ChannelRemoved_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChannelRemoved_at(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -80,7 +81,7 @@ func (ec *executionContext) fieldContext_ChannelRemoved_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChannelRemoved_channelId(ctx context.Context, field graphql.CollectedField, obj *model.ChannelRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -103,7 +104,7 @@ func (ec *executionContext) fieldContext_ChannelRemoved_channelId(_ context.Cont
 }
 
 func (ec *executionContext) _ChannelUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -126,7 +127,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChannelUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -149,7 +150,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChannelUpdated_channel(ctx context.Context, field graphql.CollectedField, obj *model.ChannelUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -181,7 +182,7 @@ func (ec *executionContext) fieldContext_ChannelUpdated_channel(_ context.Contex
 }
 
 func (ec *executionContext) _ChatEventBatch_events(ctx context.Context, field graphql.CollectedField, obj *model.ChatEventBatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -213,7 +214,7 @@ func (ec *executionContext) fieldContext_ChatEventBatch_events(_ context.Context
 }
 
 func (ec *executionContext) _ChatEventBatch_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatEventBatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -236,7 +237,7 @@ func (ec *executionContext) fieldContext_ChatEventBatch_cursor(_ context.Context
 }
 
 func (ec *executionContext) _ChatOpened_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -259,7 +260,7 @@ func (ec *executionContext) fieldContext_ChatOpened_cursor(_ context.Context, fi
 }
 
 func (ec *executionContext) _ChatOpened_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -282,7 +283,7 @@ func (ec *executionContext) fieldContext_ChatOpened_at(_ context.Context, field 
 }
 
 func (ec *executionContext) _ChatOpened_chat(ctx context.Context, field graphql.CollectedField, obj *model.ChatOpened) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -314,7 +315,7 @@ func (ec *executionContext) fieldContext_ChatOpened_chat(_ context.Context, fiel
 }
 
 func (ec *executionContext) _ChatRemoved_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -337,7 +338,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatRemoved_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -360,7 +361,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_at(_ context.Context, field
 }
 
 func (ec *executionContext) _ChatRemoved_chatId(ctx context.Context, field graphql.CollectedField, obj *model.ChatRemoved) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -383,7 +384,7 @@ func (ec *executionContext) fieldContext_ChatRemoved_chatId(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -406,7 +407,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _ChatUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -429,7 +430,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_at(_ context.Context, field
 }
 
 func (ec *executionContext) _ChatUpdated_chat(ctx context.Context, field graphql.CollectedField, obj *model.ChatUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -461,7 +462,7 @@ func (ec *executionContext) fieldContext_ChatUpdated_chat(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_events(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -493,7 +494,7 @@ func (ec *executionContext) fieldContext_EventPage_events(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_cursor(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -516,7 +517,7 @@ func (ec *executionContext) fieldContext_EventPage_cursor(_ context.Context, fie
 }
 
 func (ec *executionContext) _EventPage_caughtUp(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -539,7 +540,7 @@ func (ec *executionContext) fieldContext_EventPage_caughtUp(_ context.Context, f
 }
 
 func (ec *executionContext) _EventPage_resync(ctx context.Context, field graphql.CollectedField, obj *model.EventPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -571,7 +572,7 @@ func (ec *executionContext) fieldContext_EventPage_resync(_ context.Context, fie
 }
 
 func (ec *executionContext) _MessageAdded_cursor(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -594,7 +595,7 @@ func (ec *executionContext) fieldContext_MessageAdded_cursor(_ context.Context, 
 }
 
 func (ec *executionContext) _MessageAdded_at(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -617,7 +618,7 @@ func (ec *executionContext) fieldContext_MessageAdded_at(_ context.Context, fiel
 }
 
 func (ec *executionContext) _MessageAdded_message(ctx context.Context, field graphql.CollectedField, obj *model.MessageAdded) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -649,7 +650,7 @@ func (ec *executionContext) fieldContext_MessageAdded_message(_ context.Context,
 }
 
 func (ec *executionContext) _MessageUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -672,7 +673,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_cursor(_ context.Context
 }
 
 func (ec *executionContext) _MessageUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -695,7 +696,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_at(_ context.Context, fi
 }
 
 func (ec *executionContext) _MessageUpdated_message(ctx context.Context, field graphql.CollectedField, obj *model.MessageUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -727,7 +728,7 @@ func (ec *executionContext) fieldContext_MessageUpdated_message(_ context.Contex
 }
 
 func (ec *executionContext) _OperatorUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -750,7 +751,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_cursor(_ context.Contex
 }
 
 func (ec *executionContext) _OperatorUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -773,7 +774,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_at(_ context.Context, f
 }
 
 func (ec *executionContext) _OperatorUpdated_operator(ctx context.Context, field graphql.CollectedField, obj *model.OperatorUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -805,7 +806,7 @@ func (ec *executionContext) fieldContext_OperatorUpdated_operator(_ context.Cont
 }
 
 func (ec *executionContext) _StreamCaughtUp_cursor(ctx context.Context, field graphql.CollectedField, obj *model.StreamCaughtUp) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -828,7 +829,7 @@ func (ec *executionContext) fieldContext_StreamCaughtUp_cursor(_ context.Context
 }
 
 func (ec *executionContext) _StreamResync_reason(ctx context.Context, field graphql.CollectedField, obj *model.StreamResync) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -851,7 +852,7 @@ func (ec *executionContext) fieldContext_StreamResync_reason(_ context.Context, 
 }
 
 func (ec *executionContext) _StreamResync_cursor(ctx context.Context, field graphql.CollectedField, obj *model.StreamResync) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1056,8 +1057,8 @@ var channelRemovedImplementors = []string{"ChannelRemoved", "ChatEvent"}
 func (ec *executionContext) _ChannelRemoved(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelRemoved) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelRemovedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1099,8 +1100,8 @@ var channelUpdatedImplementors = []string{"ChannelUpdated", "ChatEvent"}
 func (ec *executionContext) _ChannelUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.ChannelUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, channelUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1142,8 +1143,8 @@ var chatEventBatchImplementors = []string{"ChatEventBatch", "ChatEventMessage"}
 func (ec *executionContext) _ChatEventBatch(ctx context.Context, sel ast.SelectionSet, obj *model.ChatEventBatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatEventBatchImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1181,8 +1182,8 @@ var chatOpenedImplementors = []string{"ChatOpened", "ChatEvent"}
 func (ec *executionContext) _ChatOpened(ctx context.Context, sel ast.SelectionSet, obj *model.ChatOpened) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatOpenedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1224,8 +1225,8 @@ var chatRemovedImplementors = []string{"ChatRemoved", "ChatEvent"}
 func (ec *executionContext) _ChatRemoved(ctx context.Context, sel ast.SelectionSet, obj *model.ChatRemoved) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatRemovedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1267,8 +1268,8 @@ var chatUpdatedImplementors = []string{"ChatUpdated", "ChatEvent"}
 func (ec *executionContext) _ChatUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.ChatUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, chatUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1310,8 +1311,8 @@ var eventPageImplementors = []string{"EventPage"}
 func (ec *executionContext) _EventPage(ctx context.Context, sel ast.SelectionSet, obj *model.EventPage) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventPageImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1358,8 +1359,8 @@ var messageAddedImplementors = []string{"MessageAdded", "ChatEvent"}
 func (ec *executionContext) _MessageAdded(ctx context.Context, sel ast.SelectionSet, obj *model.MessageAdded) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageAddedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1401,8 +1402,8 @@ var messageUpdatedImplementors = []string{"MessageUpdated", "ChatEvent"}
 func (ec *executionContext) _MessageUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.MessageUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1444,8 +1445,8 @@ var operatorUpdatedImplementors = []string{"OperatorUpdated", "ChatEvent"}
 func (ec *executionContext) _OperatorUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.OperatorUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, operatorUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1487,8 +1488,8 @@ var streamCaughtUpImplementors = []string{"StreamCaughtUp", "ChatEventMessage"}
 func (ec *executionContext) _StreamCaughtUp(ctx context.Context, sel ast.SelectionSet, obj *model.StreamCaughtUp) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, streamCaughtUpImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1520,8 +1521,8 @@ var streamResyncImplementors = []string{"StreamResync", "ChatEventMessage"}
 func (ec *executionContext) _StreamResync(ctx context.Context, sel ast.SelectionSet, obj *model.StreamResync) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, streamResyncImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1566,7 +1567,7 @@ func (ec *executionContext) marshalNChatEvent2parleyᚋgraphᚋmodelᚐChatEvent
 }
 
 func (ec *executionContext) marshalNChatEvent2ᚕparleyᚋgraphᚋmodelᚐChatEventᚄ(ctx context.Context, sel ast.SelectionSet, v []model.ChatEvent) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNChatEvent2parleyᚋgraphᚋmodelᚐChatEvent(ctx, sel, v[i])

@@ -7,6 +7,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/facebooklogin"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/channels"
 	"parley/server/globalid"
@@ -42,7 +43,7 @@ type FacebookPageResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _ConnectFacebookPageResult_pageId(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageResult) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -65,7 +66,7 @@ func (ec *executionContext) fieldContext_ConnectFacebookPageResult_pageId(_ cont
 }
 
 func (ec *executionContext) _ConnectFacebookPageResult_channel(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageResult) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -97,7 +98,7 @@ func (ec *executionContext) fieldContext_ConnectFacebookPageResult_channel(_ con
 }
 
 func (ec *executionContext) _ConnectFacebookPageResult_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPageResult) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -129,7 +130,7 @@ func (ec *executionContext) fieldContext_ConnectFacebookPageResult_userErrors(_ 
 }
 
 func (ec *executionContext) _ConnectFacebookPagesPayload_results(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPagesPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -161,7 +162,7 @@ func (ec *executionContext) fieldContext_ConnectFacebookPagesPayload_results(_ c
 }
 
 func (ec *executionContext) _ConnectFacebookPagesPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ConnectFacebookPagesPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -193,7 +194,7 @@ func (ec *executionContext) fieldContext_ConnectFacebookPagesPayload_userErrors(
 }
 
 func (ec *executionContext) _FacebookLogin_id(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -216,7 +217,7 @@ func (ec *executionContext) fieldContext_FacebookLogin_id(_ context.Context, fie
 }
 
 func (ec *executionContext) _FacebookLogin_status(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -239,7 +240,7 @@ func (ec *executionContext) fieldContext_FacebookLogin_status(_ context.Context,
 }
 
 func (ec *executionContext) _FacebookLogin_reason(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -262,7 +263,7 @@ func (ec *executionContext) fieldContext_FacebookLogin_reason(_ context.Context,
 }
 
 func (ec *executionContext) _FacebookLogin_userName(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -285,7 +286,7 @@ func (ec *executionContext) fieldContext_FacebookLogin_userName(_ context.Contex
 }
 
 func (ec *executionContext) _FacebookLogin_pages(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -317,7 +318,7 @@ func (ec *executionContext) fieldContext_FacebookLogin_pages(_ context.Context, 
 }
 
 func (ec *executionContext) _FacebookLogin_expiresAt(ctx context.Context, field graphql.CollectedField, obj *ent.FacebookLogin) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -340,7 +341,7 @@ func (ec *executionContext) fieldContext_FacebookLogin_expiresAt(_ context.Conte
 }
 
 func (ec *executionContext) _FacebookPage_id(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -363,7 +364,7 @@ func (ec *executionContext) fieldContext_FacebookPage_id(_ context.Context, fiel
 }
 
 func (ec *executionContext) _FacebookPage_name(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -386,7 +387,7 @@ func (ec *executionContext) fieldContext_FacebookPage_name(_ context.Context, fi
 }
 
 func (ec *executionContext) _FacebookPage_category(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -409,7 +410,7 @@ func (ec *executionContext) fieldContext_FacebookPage_category(_ context.Context
 }
 
 func (ec *executionContext) _FacebookPage_pictureUrl(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -432,7 +433,7 @@ func (ec *executionContext) fieldContext_FacebookPage_pictureUrl(_ context.Conte
 }
 
 func (ec *executionContext) _FacebookPage_selectable(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -455,7 +456,7 @@ func (ec *executionContext) fieldContext_FacebookPage_selectable(_ context.Conte
 }
 
 func (ec *executionContext) _FacebookPage_obstacle(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -478,7 +479,7 @@ func (ec *executionContext) fieldContext_FacebookPage_obstacle(_ context.Context
 }
 
 func (ec *executionContext) _FacebookPage_reason(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -501,7 +502,7 @@ func (ec *executionContext) fieldContext_FacebookPage_reason(_ context.Context, 
 }
 
 func (ec *executionContext) _FacebookPage_channel(ctx context.Context, field graphql.CollectedField, obj *channels.LoginPage) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -533,7 +534,7 @@ func (ec *executionContext) fieldContext_FacebookPage_channel(_ context.Context,
 }
 
 func (ec *executionContext) _StartFacebookLoginPayload_login(ctx context.Context, field graphql.CollectedField, obj *model.StartFacebookLoginPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -565,7 +566,7 @@ func (ec *executionContext) fieldContext_StartFacebookLoginPayload_login(_ conte
 }
 
 func (ec *executionContext) _StartFacebookLoginPayload_url(ctx context.Context, field graphql.CollectedField, obj *model.StartFacebookLoginPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -588,7 +589,7 @@ func (ec *executionContext) fieldContext_StartFacebookLoginPayload_url(_ context
 }
 
 func (ec *executionContext) _StartFacebookLoginPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.StartFacebookLoginPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -738,8 +739,8 @@ var connectFacebookPageResultImplementors = []string{"ConnectFacebookPageResult"
 func (ec *executionContext) _ConnectFacebookPageResult(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectFacebookPageResult) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, connectFacebookPageResultImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -781,8 +782,8 @@ var connectFacebookPagesPayloadImplementors = []string{"ConnectFacebookPagesPayl
 func (ec *executionContext) _ConnectFacebookPagesPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ConnectFacebookPagesPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, connectFacebookPagesPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -819,8 +820,8 @@ var facebookLoginImplementors = []string{"FacebookLogin"}
 func (ec *executionContext) _FacebookLogin(ctx context.Context, sel ast.SelectionSet, obj *ent.FacebookLogin) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, facebookLoginImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -880,8 +881,8 @@ var facebookPageImplementors = []string{"FacebookPage"}
 func (ec *executionContext) _FacebookPage(ctx context.Context, sel ast.SelectionSet, obj *channels.LoginPage) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, facebookPageImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -953,8 +954,8 @@ var startFacebookLoginPayloadImplementors = []string{"StartFacebookLoginPayload"
 func (ec *executionContext) _StartFacebookLoginPayload(ctx context.Context, sel ast.SelectionSet, obj *model.StartFacebookLoginPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, startFacebookLoginPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -996,7 +997,7 @@ func (ec *executionContext) _StartFacebookLoginPayload(ctx context.Context, sel 
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNConnectFacebookPageResult2ᚕᚖparleyᚋgraphᚋmodelᚐConnectFacebookPageResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ConnectFacebookPageResult) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNConnectFacebookPageResult2ᚖparleyᚋgraphᚋmodelᚐConnectFacebookPageResult(ctx, sel, v[i])
@@ -1048,7 +1049,7 @@ func (ec *executionContext) marshalNFacebookLoginStatus2parleyᚋentᚋfacebookl
 }
 
 func (ec *executionContext) marshalNFacebookPage2ᚕᚖparleyᚋserverᚋchannelsᚐLoginPageᚄ(ctx context.Context, sel ast.SelectionSet, v []*channels.LoginPage) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNFacebookPage2ᚖparleyᚋserverᚋchannelsᚐLoginPage(ctx, sel, v[i])

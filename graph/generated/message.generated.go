@@ -9,6 +9,7 @@ import (
 	"parley/ent"
 	"parley/ent/message"
 	"parley/ent/schema"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"strconv"
@@ -49,7 +50,7 @@ type MessageResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _Attachment_kind(ctx context.Context, field graphql.CollectedField, obj *schema.Attachment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -72,7 +73,7 @@ func (ec *executionContext) fieldContext_Attachment_kind(_ context.Context, fiel
 }
 
 func (ec *executionContext) _Attachment_url(ctx context.Context, field graphql.CollectedField, obj *schema.Attachment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -95,7 +96,7 @@ func (ec *executionContext) fieldContext_Attachment_url(_ context.Context, field
 }
 
 func (ec *executionContext) _Attachment_title(ctx context.Context, field graphql.CollectedField, obj *schema.Attachment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -118,7 +119,7 @@ func (ec *executionContext) fieldContext_Attachment_title(_ context.Context, fie
 }
 
 func (ec *executionContext) _AttachmentsContent_text(ctx context.Context, field graphql.CollectedField, obj *model.AttachmentsContent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -141,7 +142,7 @@ func (ec *executionContext) fieldContext_AttachmentsContent_text(_ context.Conte
 }
 
 func (ec *executionContext) _AttachmentsContent_attachments(ctx context.Context, field graphql.CollectedField, obj *model.AttachmentsContent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -173,7 +174,7 @@ func (ec *executionContext) fieldContext_AttachmentsContent_attachments(_ contex
 }
 
 func (ec *executionContext) _Delivery_id(ctx context.Context, field graphql.CollectedField, obj *ent.Delivery) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -196,7 +197,7 @@ func (ec *executionContext) fieldContext_Delivery_id(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Delivery_text(ctx context.Context, field graphql.CollectedField, obj *ent.Delivery) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -219,7 +220,7 @@ func (ec *executionContext) fieldContext_Delivery_text(_ context.Context, field 
 }
 
 func (ec *executionContext) _Delivery_status(ctx context.Context, field graphql.CollectedField, obj *ent.Delivery) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -242,7 +243,7 @@ func (ec *executionContext) fieldContext_Delivery_status(_ context.Context, fiel
 }
 
 func (ec *executionContext) _Delivery_failure(ctx context.Context, field graphql.CollectedField, obj *ent.Delivery) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -274,7 +275,7 @@ func (ec *executionContext) fieldContext_Delivery_failure(_ context.Context, fie
 }
 
 func (ec *executionContext) _DeliveryFailure_code(ctx context.Context, field graphql.CollectedField, obj *model.DeliveryFailure) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -297,7 +298,7 @@ func (ec *executionContext) fieldContext_DeliveryFailure_code(_ context.Context,
 }
 
 func (ec *executionContext) _DeliveryFailure_reason(ctx context.Context, field graphql.CollectedField, obj *model.DeliveryFailure) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -320,7 +321,7 @@ func (ec *executionContext) fieldContext_DeliveryFailure_reason(_ context.Contex
 }
 
 func (ec *executionContext) _DeliveryFailure_retryable(ctx context.Context, field graphql.CollectedField, obj *model.DeliveryFailure) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -343,7 +344,7 @@ func (ec *executionContext) fieldContext_DeliveryFailure_retryable(_ context.Con
 }
 
 func (ec *executionContext) _Message_id(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -366,7 +367,7 @@ func (ec *executionContext) fieldContext_Message_id(_ context.Context, field gra
 }
 
 func (ec *executionContext) _Message_chat(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -398,7 +399,7 @@ func (ec *executionContext) fieldContext_Message_chat(_ context.Context, field g
 }
 
 func (ec *executionContext) _Message_direction(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -421,7 +422,7 @@ func (ec *executionContext) fieldContext_Message_direction(_ context.Context, fi
 }
 
 func (ec *executionContext) _Message_author(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -453,7 +454,7 @@ func (ec *executionContext) fieldContext_Message_author(_ context.Context, field
 }
 
 func (ec *executionContext) _Message_content(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -476,7 +477,7 @@ func (ec *executionContext) fieldContext_Message_content(_ context.Context, fiel
 }
 
 func (ec *executionContext) _Message_text(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -499,7 +500,7 @@ func (ec *executionContext) fieldContext_Message_text(_ context.Context, field g
 }
 
 func (ec *executionContext) _Message_status(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -522,7 +523,7 @@ func (ec *executionContext) fieldContext_Message_status(_ context.Context, field
 }
 
 func (ec *executionContext) _Message_deliveries(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -554,7 +555,7 @@ func (ec *executionContext) fieldContext_Message_deliveries(_ context.Context, f
 }
 
 func (ec *executionContext) _Message_replyTo(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -586,7 +587,7 @@ func (ec *executionContext) fieldContext_Message_replyTo(_ context.Context, fiel
 }
 
 func (ec *executionContext) _Message_sentAt(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -609,7 +610,7 @@ func (ec *executionContext) fieldContext_Message_sentAt(_ context.Context, field
 }
 
 func (ec *executionContext) _Message_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -632,7 +633,7 @@ func (ec *executionContext) fieldContext_Message_createdAt(_ context.Context, fi
 }
 
 func (ec *executionContext) _Message_version(ctx context.Context, field graphql.CollectedField, obj *ent.Message) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -655,7 +656,7 @@ func (ec *executionContext) fieldContext_Message_version(_ context.Context, fiel
 }
 
 func (ec *executionContext) _MessageAuthor_kind(ctx context.Context, field graphql.CollectedField, obj *model.MessageAuthor) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -678,7 +679,7 @@ func (ec *executionContext) fieldContext_MessageAuthor_kind(_ context.Context, f
 }
 
 func (ec *executionContext) _MessageAuthor_name(ctx context.Context, field graphql.CollectedField, obj *model.MessageAuthor) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -701,7 +702,7 @@ func (ec *executionContext) fieldContext_MessageAuthor_name(_ context.Context, f
 }
 
 func (ec *executionContext) _MessageAuthor_operator(ctx context.Context, field graphql.CollectedField, obj *model.MessageAuthor) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -733,7 +734,7 @@ func (ec *executionContext) fieldContext_MessageAuthor_operator(_ context.Contex
 }
 
 func (ec *executionContext) _MessageAuthor_contact(ctx context.Context, field graphql.CollectedField, obj *model.MessageAuthor) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -765,7 +766,7 @@ func (ec *executionContext) fieldContext_MessageAuthor_contact(_ context.Context
 }
 
 func (ec *executionContext) _MessageAuthor_appId(ctx context.Context, field graphql.CollectedField, obj *model.MessageAuthor) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -788,7 +789,7 @@ func (ec *executionContext) fieldContext_MessageAuthor_appId(_ context.Context, 
 }
 
 func (ec *executionContext) _MessageConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.MessageConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -820,7 +821,7 @@ func (ec *executionContext) fieldContext_MessageConnection_edges(_ context.Conte
 }
 
 func (ec *executionContext) _MessageConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.MessageConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -852,7 +853,7 @@ func (ec *executionContext) fieldContext_MessageConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _MessageConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.MessageConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -884,7 +885,7 @@ func (ec *executionContext) fieldContext_MessageConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _MessageEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.MessageEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -907,7 +908,7 @@ func (ec *executionContext) fieldContext_MessageEdge_cursor(_ context.Context, f
 }
 
 func (ec *executionContext) _MessageEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.MessageEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -939,7 +940,7 @@ func (ec *executionContext) fieldContext_MessageEdge_node(_ context.Context, fie
 }
 
 func (ec *executionContext) _SendMessagePayload_message(ctx context.Context, field graphql.CollectedField, obj *model.SendMessagePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -971,7 +972,7 @@ func (ec *executionContext) fieldContext_SendMessagePayload_message(_ context.Co
 }
 
 func (ec *executionContext) _SendMessagePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.SendMessagePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1003,7 +1004,7 @@ func (ec *executionContext) fieldContext_SendMessagePayload_userErrors(_ context
 }
 
 func (ec *executionContext) _TextContent_text(ctx context.Context, field graphql.CollectedField, obj *model.TextContent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1026,7 +1027,7 @@ func (ec *executionContext) fieldContext_TextContent_text(_ context.Context, fie
 }
 
 func (ec *executionContext) _UnsupportedContent_text(ctx context.Context, field graphql.CollectedField, obj *model.UnsupportedContent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1155,8 +1156,8 @@ var attachmentImplementors = []string{"Attachment"}
 func (ec *executionContext) _Attachment(ctx context.Context, sel ast.SelectionSet, obj *schema.Attachment) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, attachmentImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1200,8 +1201,8 @@ var attachmentsContentImplementors = []string{"AttachmentsContent", "MessageCont
 func (ec *executionContext) _AttachmentsContent(ctx context.Context, sel ast.SelectionSet, obj *model.AttachmentsContent) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, attachmentsContentImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1238,8 +1239,8 @@ var deliveryImplementors = []string{"Delivery", "Node"}
 func (ec *executionContext) _Delivery(ctx context.Context, sel ast.SelectionSet, obj *ent.Delivery) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deliveryImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1288,8 +1289,8 @@ var deliveryFailureImplementors = []string{"DeliveryFailure"}
 func (ec *executionContext) _DeliveryFailure(ctx context.Context, sel ast.SelectionSet, obj *model.DeliveryFailure) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deliveryFailureImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1331,8 +1332,8 @@ var messageImplementors = []string{"Message", "Node"}
 func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, obj *ent.Message) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1426,8 +1427,8 @@ var messageAuthorImplementors = []string{"MessageAuthor"}
 func (ec *executionContext) _MessageAuthor(ctx context.Context, sel ast.SelectionSet, obj *model.MessageAuthor) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageAuthorImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1479,8 +1480,8 @@ var messageConnectionImplementors = []string{"MessageConnection"}
 func (ec *executionContext) _MessageConnection(ctx context.Context, sel ast.SelectionSet, obj *model.MessageConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1522,8 +1523,8 @@ var messageEdgeImplementors = []string{"MessageEdge"}
 func (ec *executionContext) _MessageEdge(ctx context.Context, sel ast.SelectionSet, obj *model.MessageEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, messageEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1560,8 +1561,8 @@ var sendMessagePayloadImplementors = []string{"SendMessagePayload"}
 func (ec *executionContext) _SendMessagePayload(ctx context.Context, sel ast.SelectionSet, obj *model.SendMessagePayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, sendMessagePayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1598,8 +1599,8 @@ var textContentImplementors = []string{"TextContent", "MessageContent"}
 func (ec *executionContext) _TextContent(ctx context.Context, sel ast.SelectionSet, obj *model.TextContent) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, textContentImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1631,8 +1632,8 @@ var unsupportedContentImplementors = []string{"UnsupportedContent", "MessageCont
 func (ec *executionContext) _UnsupportedContent(ctx context.Context, sel ast.SelectionSet, obj *model.UnsupportedContent) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, unsupportedContentImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1664,7 +1665,7 @@ func (ec *executionContext) _UnsupportedContent(ctx context.Context, sel ast.Sel
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNAttachment2ᚕᚖparleyᚋentᚋschemaᚐAttachmentᚄ(ctx context.Context, sel ast.SelectionSet, v []*schema.Attachment) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAttachment2ᚖparleyᚋentᚋschemaᚐAttachment(ctx, sel, v[i])
@@ -1703,7 +1704,7 @@ func (ec *executionContext) marshalNAuthorKind2parleyᚋentᚋmessageᚐAuthorKi
 }
 
 func (ec *executionContext) marshalNDelivery2ᚕᚖparleyᚋentᚐDeliveryᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Delivery) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNDelivery2ᚖparleyᚋentᚐDelivery(ctx, sel, v[i])
@@ -1742,7 +1743,7 @@ func (ec *executionContext) marshalNDirection2parleyᚋentᚋmessageᚐDirection
 }
 
 func (ec *executionContext) marshalNMessage2ᚕᚖparleyᚋentᚐMessageᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Message) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNMessage2ᚖparleyᚋentᚐMessage(ctx, sel, v[i])
@@ -1790,7 +1791,7 @@ func (ec *executionContext) marshalNMessageContent2parleyᚋgraphᚋmodelᚐMess
 }
 
 func (ec *executionContext) marshalNMessageEdge2ᚕᚖparleyᚋgraphᚋmodelᚐMessageEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.MessageEdge) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNMessageEdge2ᚖparleyᚋgraphᚋmodelᚐMessageEdge(ctx, sel, v[i])

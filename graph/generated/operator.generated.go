@@ -8,6 +8,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/operator"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"strconv"
@@ -29,7 +30,7 @@ import (
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _CreateOperatorPayload_operator(ctx context.Context, field graphql.CollectedField, obj *model.CreateOperatorPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -61,7 +62,7 @@ func (ec *executionContext) fieldContext_CreateOperatorPayload_operator(_ contex
 }
 
 func (ec *executionContext) _CreateOperatorPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.CreateOperatorPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -93,7 +94,7 @@ func (ec *executionContext) fieldContext_CreateOperatorPayload_userErrors(_ cont
 }
 
 func (ec *executionContext) _Operator_id(ctx context.Context, field graphql.CollectedField, obj *ent.Operator) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -116,7 +117,7 @@ func (ec *executionContext) fieldContext_Operator_id(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Operator_name(ctx context.Context, field graphql.CollectedField, obj *ent.Operator) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -262,7 +263,7 @@ func (ec *executionContext) fieldContext_Operator_state(_ context.Context, field
 }
 
 func (ec *executionContext) _Operator_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Operator) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -285,7 +286,7 @@ func (ec *executionContext) fieldContext_Operator_createdAt(_ context.Context, f
 }
 
 func (ec *executionContext) _Operator_version(ctx context.Context, field graphql.CollectedField, obj *ent.Operator) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -308,7 +309,7 @@ func (ec *executionContext) fieldContext_Operator_version(_ context.Context, fie
 }
 
 func (ec *executionContext) _OperatorConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.OperatorConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -340,7 +341,7 @@ func (ec *executionContext) fieldContext_OperatorConnection_edges(_ context.Cont
 }
 
 func (ec *executionContext) _OperatorConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.OperatorConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -372,7 +373,7 @@ func (ec *executionContext) fieldContext_OperatorConnection_nodes(_ context.Cont
 }
 
 func (ec *executionContext) _OperatorConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.OperatorConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -404,7 +405,7 @@ func (ec *executionContext) fieldContext_OperatorConnection_pageInfo(_ context.C
 }
 
 func (ec *executionContext) _OperatorEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.OperatorEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -427,7 +428,7 @@ func (ec *executionContext) fieldContext_OperatorEdge_cursor(_ context.Context, 
 }
 
 func (ec *executionContext) _OperatorEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.OperatorEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -459,7 +460,7 @@ func (ec *executionContext) fieldContext_OperatorEdge_node(_ context.Context, fi
 }
 
 func (ec *executionContext) _SetOperatorStatePayload_operator(ctx context.Context, field graphql.CollectedField, obj *model.SetOperatorStatePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -491,7 +492,7 @@ func (ec *executionContext) fieldContext_SetOperatorStatePayload_operator(_ cont
 }
 
 func (ec *executionContext) _SetOperatorStatePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.SetOperatorStatePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -658,8 +659,8 @@ var createOperatorPayloadImplementors = []string{"CreateOperatorPayload"}
 func (ec *executionContext) _CreateOperatorPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreateOperatorPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createOperatorPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -696,8 +697,8 @@ var operatorImplementors = []string{"Operator", "Node"}
 func (ec *executionContext) _Operator(ctx context.Context, sel ast.SelectionSet, obj *ent.Operator) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, operatorImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -759,8 +760,8 @@ var operatorConnectionImplementors = []string{"OperatorConnection"}
 func (ec *executionContext) _OperatorConnection(ctx context.Context, sel ast.SelectionSet, obj *model.OperatorConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, operatorConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -802,8 +803,8 @@ var operatorEdgeImplementors = []string{"OperatorEdge"}
 func (ec *executionContext) _OperatorEdge(ctx context.Context, sel ast.SelectionSet, obj *model.OperatorEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, operatorEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -840,8 +841,8 @@ var setOperatorStatePayloadImplementors = []string{"SetOperatorStatePayload"}
 func (ec *executionContext) _SetOperatorStatePayload(ctx context.Context, sel ast.SelectionSet, obj *model.SetOperatorStatePayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, setOperatorStatePayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -891,7 +892,7 @@ func (ec *executionContext) marshalNCreateOperatorPayload2ᚖparleyᚋgraphᚋmo
 }
 
 func (ec *executionContext) marshalNOperator2ᚕᚖparleyᚋentᚐOperatorᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Operator) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNOperator2ᚖparleyᚋentᚐOperator(ctx, sel, v[i])
@@ -923,7 +924,7 @@ func (ec *executionContext) marshalNOperatorConnection2ᚖparleyᚋgraphᚋmodel
 }
 
 func (ec *executionContext) marshalNOperatorEdge2ᚕᚖparleyᚋgraphᚋmodelᚐOperatorEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.OperatorEdge) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNOperatorEdge2ᚖparleyᚋgraphᚋmodelᚐOperatorEdge(ctx, sel, v[i])
@@ -991,7 +992,7 @@ func (ec *executionContext) unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(
 }
 
 func (ec *executionContext) marshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx context.Context, sel ast.SelectionSet, v []operator.Role) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRole2parleyᚋentᚋoperatorᚐRole(ctx, sel, v[i])
@@ -1023,7 +1024,7 @@ func (ec *executionContext) marshalOOperator2ᚕᚖparleyᚋentᚐOperatorᚄ(ct
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNOperator2ᚖparleyᚋentᚐOperator(ctx, sel, v[i])

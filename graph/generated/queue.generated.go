@@ -8,6 +8,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/queue"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"strconv"
@@ -33,7 +34,7 @@ type QueueResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _CreateQueuePayload_queue(ctx context.Context, field graphql.CollectedField, obj *model.CreateQueuePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -65,7 +66,7 @@ func (ec *executionContext) fieldContext_CreateQueuePayload_queue(_ context.Cont
 }
 
 func (ec *executionContext) _CreateQueuePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.CreateQueuePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -97,7 +98,7 @@ func (ec *executionContext) fieldContext_CreateQueuePayload_userErrors(_ context
 }
 
 func (ec *executionContext) _Queue_id(ctx context.Context, field graphql.CollectedField, obj *ent.Queue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -120,7 +121,7 @@ func (ec *executionContext) fieldContext_Queue_id(_ context.Context, field graph
 }
 
 func (ec *executionContext) _Queue_name(ctx context.Context, field graphql.CollectedField, obj *ent.Queue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -234,7 +235,7 @@ func (ec *executionContext) fieldContext_Queue_members(_ context.Context, field 
 }
 
 func (ec *executionContext) _Queue_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Queue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -257,7 +258,7 @@ func (ec *executionContext) fieldContext_Queue_createdAt(_ context.Context, fiel
 }
 
 func (ec *executionContext) _Queue_version(ctx context.Context, field graphql.CollectedField, obj *ent.Queue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -280,7 +281,7 @@ func (ec *executionContext) fieldContext_Queue_version(_ context.Context, field 
 }
 
 func (ec *executionContext) _QueueConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.QueueConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -312,7 +313,7 @@ func (ec *executionContext) fieldContext_QueueConnection_edges(_ context.Context
 }
 
 func (ec *executionContext) _QueueConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.QueueConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -344,7 +345,7 @@ func (ec *executionContext) fieldContext_QueueConnection_nodes(_ context.Context
 }
 
 func (ec *executionContext) _QueueConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.QueueConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -376,7 +377,7 @@ func (ec *executionContext) fieldContext_QueueConnection_pageInfo(_ context.Cont
 }
 
 func (ec *executionContext) _QueueEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.QueueEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -399,7 +400,7 @@ func (ec *executionContext) fieldContext_QueueEdge_cursor(_ context.Context, fie
 }
 
 func (ec *executionContext) _QueueEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.QueueEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -431,7 +432,7 @@ func (ec *executionContext) fieldContext_QueueEdge_node(_ context.Context, field
 }
 
 func (ec *executionContext) _UpdateQueuePayload_queue(ctx context.Context, field graphql.CollectedField, obj *model.UpdateQueuePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -463,7 +464,7 @@ func (ec *executionContext) fieldContext_UpdateQueuePayload_queue(_ context.Cont
 }
 
 func (ec *executionContext) _UpdateQueuePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.UpdateQueuePayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -630,8 +631,8 @@ var createQueuePayloadImplementors = []string{"CreateQueuePayload"}
 func (ec *executionContext) _CreateQueuePayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreateQueuePayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createQueuePayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -668,8 +669,8 @@ var queueImplementors = []string{"Queue", "Node"}
 func (ec *executionContext) _Queue(ctx context.Context, sel ast.SelectionSet, obj *ent.Queue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, queueImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -727,8 +728,8 @@ var queueConnectionImplementors = []string{"QueueConnection"}
 func (ec *executionContext) _QueueConnection(ctx context.Context, sel ast.SelectionSet, obj *model.QueueConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, queueConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -770,8 +771,8 @@ var queueEdgeImplementors = []string{"QueueEdge"}
 func (ec *executionContext) _QueueEdge(ctx context.Context, sel ast.SelectionSet, obj *model.QueueEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, queueEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -808,8 +809,8 @@ var updateQueuePayloadImplementors = []string{"UpdateQueuePayload"}
 func (ec *executionContext) _UpdateQueuePayload(ctx context.Context, sel ast.SelectionSet, obj *model.UpdateQueuePayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateQueuePayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -859,7 +860,7 @@ func (ec *executionContext) marshalNCreateQueuePayload2ᚖparleyᚋgraphᚋmodel
 }
 
 func (ec *executionContext) marshalNQueue2ᚕᚖparleyᚋentᚐQueueᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Queue) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNQueue2ᚖparleyᚋentᚐQueue(ctx, sel, v[i])
@@ -891,7 +892,7 @@ func (ec *executionContext) marshalNQueueConnection2ᚖparleyᚋgraphᚋmodelᚐ
 }
 
 func (ec *executionContext) marshalNQueueEdge2ᚕᚖparleyᚋgraphᚋmodelᚐQueueEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.QueueEdge) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNQueueEdge2ᚖparleyᚋgraphᚋmodelᚐQueueEdge(ctx, sel, v[i])

@@ -3,11 +3,11 @@
 package generated
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"parley/ent/operator"
 	"parley/ent/webhookevent"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"sync/atomic"
@@ -25,6 +25,7 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	ApiClient() ApiClientResolver
 	Attachment() AttachmentResolver
 	AuditEntry() AuditEntryResolver
 	Channel() ChannelResolver
@@ -44,7 +45,7 @@ type ResolverRoot interface {
 }
 
 type DirectiveRoot struct {
-	Allowed  func(ctx context.Context, obj any, next graphql.Resolver, roles []operator.Role) (res any, err error)
+	Allowed  func(ctx context.Context, obj any, next graphql.Resolver, roles []operator.Role, scope *string) (res any, err error)
 	Public   func(ctx context.Context, obj any, next graphql.Resolver) (res any, err error)
 	Readable func(ctx context.Context, obj any, next graphql.Resolver, roles []operator.Role) (res any, err error)
 }
@@ -53,6 +54,30 @@ type ComplexityRoot struct {
 	AcceptChatPayload struct {
 		Chat       func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	ApiClient struct {
+		ClientID   func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		CreatedBy  func(childComplexity int) int
+		GlobalID   func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		Name       func(childComplexity int) int
+		RevokedAt  func(childComplexity int) int
+		Role       func(childComplexity int) int
+		Scopes     func(childComplexity int) int
+		Version    func(childComplexity int) int
+	}
+
+	ApiClientConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	ApiClientEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Attachment struct {
@@ -67,6 +92,7 @@ type ComplexityRoot struct {
 	}
 
 	AuditEntry struct {
+		APIClient func(childComplexity int) int
 		Action    func(childComplexity int) int
 		After     func(childComplexity int) int
 		Before    func(childComplexity int) int
@@ -224,6 +250,12 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	CreateApiClientPayload struct {
+		APIClient    func(childComplexity int) int
+		ClientSecret func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	CreateOperatorPayload struct {
 		Operator   func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -331,27 +363,31 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptChat           func(childComplexity int, input model.AcceptChatInput) int
-		ArchiveChannel       func(childComplexity int, input model.ChannelInput) int
-		CompleteChat         func(childComplexity int, input model.CompleteChatInput) int
-		ConnectFacebookPage  func(childComplexity int, input model.ConnectFacebookPageInput) int
-		ConnectFacebookPages func(childComplexity int, input model.ConnectFacebookPagesInput) int
-		CreateOperator       func(childComplexity int, input model.CreateOperatorInput) int
-		CreateQueue          func(childComplexity int, input model.CreateQueueInput) int
-		DeleteChannel        func(childComplexity int, input model.ChannelInput) int
-		DisconnectChannel    func(childComplexity int, input model.ChannelInput) int
-		MarkChatRead         func(childComplexity int, input model.MarkChatReadInput) int
-		RefreshSession       func(childComplexity int, input model.RefreshSessionInput) int
-		ReplayWebhookEvent   func(childComplexity int, input model.ReplayWebhookEventInput) int
-		SendMessage          func(childComplexity int, input model.SendMessageInput) int
-		SetOperatorState     func(childComplexity int, input model.SetOperatorStateInput) int
-		SignIn               func(childComplexity int, input model.SignInInput) int
-		SignOut              func(childComplexity int) int
-		StartFacebookLogin   func(childComplexity int, input model.StartFacebookLoginInput) int
-		UnarchiveChannel     func(childComplexity int, input model.ChannelInput) int
-		UpdateChannel        func(childComplexity int, input model.UpdateChannelInput) int
-		UpdateQueue          func(childComplexity int, input model.UpdateQueueInput) int
-		UpdateSystemSettings func(childComplexity int, input model.UpdateSystemSettingsInput) int
+		AcceptChat            func(childComplexity int, input model.AcceptChatInput) int
+		ArchiveChannel        func(childComplexity int, input model.ChannelInput) int
+		CompleteChat          func(childComplexity int, input model.CompleteChatInput) int
+		ConnectFacebookPage   func(childComplexity int, input model.ConnectFacebookPageInput) int
+		ConnectFacebookPages  func(childComplexity int, input model.ConnectFacebookPagesInput) int
+		CreateAPIClient       func(childComplexity int, input model.CreateAPIClientInput) int
+		CreateOperator        func(childComplexity int, input model.CreateOperatorInput) int
+		CreateQueue           func(childComplexity int, input model.CreateQueueInput) int
+		DeleteChannel         func(childComplexity int, input model.ChannelInput) int
+		DisconnectChannel     func(childComplexity int, input model.ChannelInput) int
+		MarkChatRead          func(childComplexity int, input model.MarkChatReadInput) int
+		RefreshSession        func(childComplexity int, input model.RefreshSessionInput) int
+		ReplayWebhookEvent    func(childComplexity int, input model.ReplayWebhookEventInput) int
+		RevokeAPIClient       func(childComplexity int, input model.RevokeAPIClientInput) int
+		RotateAPIClientSecret func(childComplexity int, input model.RotateAPIClientSecretInput) int
+		SendMessage           func(childComplexity int, input model.SendMessageInput) int
+		SetOperatorState      func(childComplexity int, input model.SetOperatorStateInput) int
+		SignIn                func(childComplexity int, input model.SignInInput) int
+		SignOut               func(childComplexity int) int
+		StartFacebookLogin    func(childComplexity int, input model.StartFacebookLoginInput) int
+		UnarchiveChannel      func(childComplexity int, input model.ChannelInput) int
+		UpdateAPIClient       func(childComplexity int, input model.UpdateAPIClientInput) int
+		UpdateChannel         func(childComplexity int, input model.UpdateChannelInput) int
+		UpdateQueue           func(childComplexity int, input model.UpdateQueueInput) int
+		UpdateSystemSettings  func(childComplexity int, input model.UpdateSystemSettingsInput) int
 	}
 
 	Operator struct {
@@ -389,6 +425,7 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
+		APIClients     func(childComplexity int, first *int, after *string) int
 		AuditEntries   func(childComplexity int, first *int, after *string) int
 		Channels       func(childComplexity int, archived bool, first *int, after *string) int
 		Chats          func(childComplexity int, first *int, after *string, filter *model.ChatFilter) int
@@ -433,6 +470,17 @@ type ComplexityRoot struct {
 	ReplayWebhookEventPayload struct {
 		UserErrors   func(childComplexity int) int
 		WebhookEvent func(childComplexity int) int
+	}
+
+	RevokeApiClientPayload struct {
+		APIClient  func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	RotateApiClientSecretPayload struct {
+		APIClient    func(childComplexity int) int
+		ClientSecret func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
 	}
 
 	SendMessagePayload struct {
@@ -506,6 +554,11 @@ type ComplexityRoot struct {
 		Text func(childComplexity int) int
 	}
 
+	UpdateApiClientPayload struct {
+		APIClient  func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	UpdateChannelPayload struct {
 		Channel    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -528,6 +581,7 @@ type ComplexityRoot struct {
 	}
 
 	Viewer struct {
+		APIClient   func(childComplexity int) int
 		Operator    func(childComplexity int) int
 		Permissions func(childComplexity int) int
 		Role        func(childComplexity int) int
@@ -579,6 +633,99 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AcceptChatPayload.UserErrors(childComplexity), true
 
+	case "ApiClient.clientId":
+		if e.ComplexityRoot.ApiClient.ClientID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.ClientID(childComplexity), true
+	case "ApiClient.createdAt":
+		if e.ComplexityRoot.ApiClient.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.CreatedAt(childComplexity), true
+	case "ApiClient.createdBy":
+		if e.ComplexityRoot.ApiClient.CreatedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.CreatedBy(childComplexity), true
+	case "ApiClient.id":
+		if e.ComplexityRoot.ApiClient.GlobalID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.GlobalID(childComplexity), true
+	case "ApiClient.lastUsedAt":
+		if e.ComplexityRoot.ApiClient.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.LastUsedAt(childComplexity), true
+	case "ApiClient.name":
+		if e.ComplexityRoot.ApiClient.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.Name(childComplexity), true
+	case "ApiClient.revokedAt":
+		if e.ComplexityRoot.ApiClient.RevokedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.RevokedAt(childComplexity), true
+	case "ApiClient.role":
+		if e.ComplexityRoot.ApiClient.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.Role(childComplexity), true
+	case "ApiClient.scopes":
+		if e.ComplexityRoot.ApiClient.Scopes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.Scopes(childComplexity), true
+	case "ApiClient.version":
+		if e.ComplexityRoot.ApiClient.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.Version(childComplexity), true
+
+	case "ApiClientConnection.edges":
+		if e.ComplexityRoot.ApiClientConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClientConnection.Edges(childComplexity), true
+	case "ApiClientConnection.nodes":
+		if e.ComplexityRoot.ApiClientConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClientConnection.Nodes(childComplexity), true
+	case "ApiClientConnection.pageInfo":
+		if e.ComplexityRoot.ApiClientConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClientConnection.PageInfo(childComplexity), true
+
+	case "ApiClientEdge.cursor":
+		if e.ComplexityRoot.ApiClientEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClientEdge.Cursor(childComplexity), true
+	case "ApiClientEdge.node":
+		if e.ComplexityRoot.ApiClientEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClientEdge.Node(childComplexity), true
+
 	case "Attachment.kind":
 		if e.ComplexityRoot.Attachment.Kind == nil {
 			break
@@ -611,6 +758,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AttachmentsContent.Text(childComplexity), true
 
+	case "AuditEntry.apiClient":
+		if e.ComplexityRoot.AuditEntry.APIClient == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.APIClient(childComplexity), true
 	case "AuditEntry.action":
 		if e.ComplexityRoot.AuditEntry.Action == nil {
 			break
@@ -1173,6 +1326,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ContactEdge.Node(childComplexity), true
 
+	case "CreateApiClientPayload.apiClient":
+		if e.ComplexityRoot.CreateApiClientPayload.APIClient == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateApiClientPayload.APIClient(childComplexity), true
+	case "CreateApiClientPayload.clientSecret":
+		if e.ComplexityRoot.CreateApiClientPayload.ClientSecret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateApiClientPayload.ClientSecret(childComplexity), true
+	case "CreateApiClientPayload.userErrors":
+		if e.ComplexityRoot.CreateApiClientPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateApiClientPayload.UserErrors(childComplexity), true
+
 	case "CreateOperatorPayload.operator":
 		if e.ComplexityRoot.CreateOperatorPayload.Operator == nil {
 			break
@@ -1609,6 +1781,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ConnectFacebookPages(childComplexity, args["input"].(model.ConnectFacebookPagesInput)), true
+	case "Mutation.createApiClient":
+		if e.ComplexityRoot.Mutation.CreateAPIClient == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createApiClient_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateAPIClient(childComplexity, args["input"].(model.CreateAPIClientInput)), true
 	case "Mutation.createOperator":
 		if e.ComplexityRoot.Mutation.CreateOperator == nil {
 			break
@@ -1686,6 +1869,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReplayWebhookEvent(childComplexity, args["input"].(model.ReplayWebhookEventInput)), true
+	case "Mutation.revokeApiClient":
+		if e.ComplexityRoot.Mutation.RevokeAPIClient == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeApiClient_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeAPIClient(childComplexity, args["input"].(model.RevokeAPIClientInput)), true
+	case "Mutation.rotateApiClientSecret":
+		if e.ComplexityRoot.Mutation.RotateAPIClientSecret == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_rotateApiClientSecret_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RotateAPIClientSecret(childComplexity, args["input"].(model.RotateAPIClientSecretInput)), true
 	case "Mutation.sendMessage":
 		if e.ComplexityRoot.Mutation.SendMessage == nil {
 			break
@@ -1747,6 +1952,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UnarchiveChannel(childComplexity, args["input"].(model.ChannelInput)), true
+	case "Mutation.updateApiClient":
+		if e.ComplexityRoot.Mutation.UpdateAPIClient == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateApiClient_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateAPIClient(childComplexity, args["input"].(model.UpdateAPIClientInput)), true
 	case "Mutation.updateChannel":
 		if e.ComplexityRoot.Mutation.UpdateChannel == nil {
 			break
@@ -1900,6 +2116,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
 
+	case "Query.apiClients":
+		if e.ComplexityRoot.Query.APIClients == nil {
+			break
+		}
+
+		args, err := ec.field_Query_apiClients_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.APIClients(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "Query.auditEntries":
 		if e.ComplexityRoot.Query.AuditEntries == nil {
 			break
@@ -2136,6 +2363,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ReplayWebhookEventPayload.WebhookEvent(childComplexity), true
 
+	case "RevokeApiClientPayload.apiClient":
+		if e.ComplexityRoot.RevokeApiClientPayload.APIClient == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokeApiClientPayload.APIClient(childComplexity), true
+	case "RevokeApiClientPayload.userErrors":
+		if e.ComplexityRoot.RevokeApiClientPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokeApiClientPayload.UserErrors(childComplexity), true
+
+	case "RotateApiClientSecretPayload.apiClient":
+		if e.ComplexityRoot.RotateApiClientSecretPayload.APIClient == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RotateApiClientSecretPayload.APIClient(childComplexity), true
+	case "RotateApiClientSecretPayload.clientSecret":
+		if e.ComplexityRoot.RotateApiClientSecretPayload.ClientSecret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RotateApiClientSecretPayload.ClientSecret(childComplexity), true
+	case "RotateApiClientSecretPayload.userErrors":
+		if e.ComplexityRoot.RotateApiClientSecretPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RotateApiClientSecretPayload.UserErrors(childComplexity), true
+
 	case "SendMessagePayload.message":
 		if e.ComplexityRoot.SendMessagePayload.Message == nil {
 			break
@@ -2351,6 +2610,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UnsupportedContent.Text(childComplexity), true
 
+	case "UpdateApiClientPayload.apiClient":
+		if e.ComplexityRoot.UpdateApiClientPayload.APIClient == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateApiClientPayload.APIClient(childComplexity), true
+	case "UpdateApiClientPayload.userErrors":
+		if e.ComplexityRoot.UpdateApiClientPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateApiClientPayload.UserErrors(childComplexity), true
+
 	case "UpdateChannelPayload.channel":
 		if e.ComplexityRoot.UpdateChannelPayload.Channel == nil {
 			break
@@ -2409,6 +2681,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UserError.Message(childComplexity), true
 
+	case "Viewer.apiClient":
+		if e.ComplexityRoot.Viewer.APIClient == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.APIClient(childComplexity), true
 	case "Viewer.operator":
 		if e.ComplexityRoot.Viewer.Operator == nil {
 			break
@@ -2501,16 +2779,20 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CompleteChatInput", ec.unmarshalInputCompleteChatInput),
 			graphql.NewInputUnmarshaler("ConnectFacebookPageInput", ec.unmarshalInputConnectFacebookPageInput),
 			graphql.NewInputUnmarshaler("ConnectFacebookPagesInput", ec.unmarshalInputConnectFacebookPagesInput),
+			graphql.NewInputUnmarshaler("CreateApiClientInput", ec.unmarshalInputCreateApiClientInput),
 			graphql.NewInputUnmarshaler("CreateOperatorInput", ec.unmarshalInputCreateOperatorInput),
 			graphql.NewInputUnmarshaler("CreateQueueInput", ec.unmarshalInputCreateQueueInput),
 			graphql.NewInputUnmarshaler("MarkChatReadInput", ec.unmarshalInputMarkChatReadInput),
 			graphql.NewInputUnmarshaler("RefreshSessionInput", ec.unmarshalInputRefreshSessionInput),
 			graphql.NewInputUnmarshaler("ReplayWebhookEventInput", ec.unmarshalInputReplayWebhookEventInput),
+			graphql.NewInputUnmarshaler("RevokeApiClientInput", ec.unmarshalInputRevokeApiClientInput),
+			graphql.NewInputUnmarshaler("RotateApiClientSecretInput", ec.unmarshalInputRotateApiClientSecretInput),
 			graphql.NewInputUnmarshaler("SendMessageInput", ec.unmarshalInputSendMessageInput),
 			graphql.NewInputUnmarshaler("SetOperatorStateInput", ec.unmarshalInputSetOperatorStateInput),
 			graphql.NewInputUnmarshaler("SignInInput", ec.unmarshalInputSignInInput),
 			graphql.NewInputUnmarshaler("StartFacebookLoginInput", ec.unmarshalInputStartFacebookLoginInput),
 			graphql.NewInputUnmarshaler("SystemSettingInput", ec.unmarshalInputSystemSettingInput),
+			graphql.NewInputUnmarshaler("UpdateApiClientInput", ec.unmarshalInputUpdateApiClientInput),
 			graphql.NewInputUnmarshaler("UpdateChannelInput", ec.unmarshalInputUpdateChannelInput),
 			graphql.NewInputUnmarshaler("UpdateQueueInput", ec.unmarshalInputUpdateQueueInput),
 			graphql.NewInputUnmarshaler("UpdateSystemSettingsInput", ec.unmarshalInputUpdateSystemSettingsInput),
@@ -2539,8 +2821,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 					return nil
 				}
 			}
-			var buf bytes.Buffer
-			data.MarshalGQL(&buf)
+			buf := exec.Buffer()
+			data.MarshalGQL(buf)
 			response.Data = buf.Bytes()
 			if atomic.LoadInt32(&ec.Deferred) > 0 {
 				hasNext := atomic.LoadInt32(&ec.PendingDeferred) > 0
@@ -2557,8 +2839,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			first = false
 			ctx = graphql.WithLazyInputUnmarshalerIndex(ctx, inputUnmarshalers)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
-			var buf bytes.Buffer
-			data.MarshalGQL(&buf)
+			buf := exec.Buffer()
+			data.MarshalGQL(buf)
 
 			return &graphql.Response{
 				Data: buf.Bytes(),
@@ -2567,7 +2849,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	case ast.Subscription:
 		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
 
-		var buf bytes.Buffer
+		buf := exec.Buffer()
 		return func(ctx context.Context) *graphql.Response {
 			buf.Reset()
 			data := next(ctx)
@@ -2575,7 +2857,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			if data == nil {
 				return nil
 			}
-			data.MarshalGQL(&buf)
+			data.MarshalGQL(buf)
 
 			return &graphql.Response{
 				Data: buf.Bytes(),
@@ -2607,6 +2889,164 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
+	{Name: "../../schema/api_client.graphql", Input: `"""
+A machine that signs in by client credentials, at the token endpoint. Only
+administrators see API clients, and each client itself.
+"""
+type ApiClient implements Node {
+  "Opaque id."
+  id: ID!
+  "What it signs in as: the ` + "`" + `client_id` + "`" + ` at the token endpoint."
+  clientId: String!
+  "Name, unique."
+  name: String!
+  "Its role: INTEGRATOR or BOT."
+  role: Role!
+  """
+  What its tokens can be for. ` + "`" + `chats:read` + "`" + `: read all conversations and contacts.
+  ` + "`" + `chats:write` + "`" + `: write in chats that wait and complete any, and read them too.
+  """
+  scopes: [String!]!
+  "When it was made."
+  createdAt: Time!
+  "Who made it; null if the installation made it itself."
+  createdBy: Operator @readable(roles: [ADMIN, INTEGRATOR])
+  "When it last got a token, a minute more or less; null if never. It does not count as a change."
+  lastUsedAt: Time
+  "When it was revoked; null while it is good."
+  revokedAt: Time
+  "Grows with each change."
+  version: Int!
+}
+
+"A page of API clients."
+type ApiClientConnection {
+  "API clients with their cursors."
+  edges: [ApiClientEdge!]!
+  "API clients."
+  nodes: [ApiClient!]!
+  "Where the page lies."
+  pageInfo: PageInfo!
+}
+
+"An API client and its place in the list."
+type ApiClientEdge {
+  "Its place."
+  cursor: Cursor!
+  "The API client."
+  node: ApiClient!
+}
+
+extend type Query {
+  "API clients by name, revoked ones too."
+  apiClients(
+    "At most this many, 1 to 100."
+    first: Int = 25
+    "Those after this place."
+    after: Cursor
+  ): ApiClientConnection! @allowed(roles: [ADMIN])
+}
+
+extend type Mutation {
+  "Makes an API client. The name is a natural key: making it again is NAME_TAKEN."
+  createApiClient(
+    "The API client."
+    input: CreateApiClientInput!
+  ): CreateApiClientPayload! @allowed(roles: [ADMIN])
+  "Changes an API client. A scope taken from it is gone at once, one given is in its next token."
+  updateApiClient(
+    "The changes."
+    input: UpdateApiClientInput!
+  ): UpdateApiClientPayload! @allowed(roles: [ADMIN])
+  """
+  Gives an API client another secret; the one before is worth nothing any more.
+  The tokens that it gave live on until they end: to end them too, revoke it.
+  """
+  rotateApiClientSecret(
+    "Which API client."
+    input: RotateApiClientSecretInput!
+  ): RotateApiClientSecretPayload! @allowed(roles: [ADMIN])
+  "Ends an API client for ever: it gets no token any more, and those that it has are refused. Again changes nothing."
+  revokeApiClient(
+    "Which API client."
+    input: RevokeApiClientInput!
+  ): RevokeApiClientPayload! @allowed(roles: [ADMIN])
+}
+
+"An API client to make."
+input CreateApiClientInput {
+  "Name, 1 to 200 characters, unique."
+  name: String!
+  "Role: INTEGRATOR or BOT."
+  role: Role!
+  "Any of ` + "`" + `chats:read` + "`" + ` and ` + "`" + `chats:write` + "`" + `. None if left out; a bot has none."
+  scopes: [String!]
+  "Repeating the mutation with the same key within 24 hours gives the first result, without its secret."
+  idempotencyKey: String
+}
+
+"The API client made."
+type CreateApiClientPayload {
+  "The API client; null on failure."
+  apiClient: ApiClient
+  "Its secret, shown this once and never again; null on failure, and when an idempotency key was repeated."
+  clientSecret: String
+  "Expected failures."
+  userErrors: [UserError!]!
+}
+
+"Changes of an API client; what is left out stays."
+input UpdateApiClientInput {
+  "Which API client."
+  id: ID!
+  "Name, 1 to 200 characters, unique."
+  name: String
+  "All its scopes from now on."
+  scopes: [String!]
+  "Refuse with CONFLICT if the API client has another version."
+  expectedVersion: Int
+}
+
+"The API client changed."
+type UpdateApiClientPayload {
+  "The API client; null on failure."
+  apiClient: ApiClient
+  "Expected failures."
+  userErrors: [UserError!]!
+}
+
+"An API client to give another secret."
+input RotateApiClientSecretInput {
+  "Which API client."
+  id: ID!
+  "Refuse with CONFLICT if the API client has another version."
+  expectedVersion: Int
+}
+
+"The API client with another secret."
+type RotateApiClientSecretPayload {
+  "The API client; null on failure."
+  apiClient: ApiClient
+  "Its secret, shown this once and never again; null on failure."
+  clientSecret: String
+  "Expected failures."
+  userErrors: [UserError!]!
+}
+
+"An API client to end."
+input RevokeApiClientInput {
+  "Which API client."
+  id: ID!
+}
+
+"The API client ended."
+type RevokeApiClientPayload {
+  "The API client; null on failure."
+  apiClient: ApiClient
+  "Expected failures."
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
 	{Name: "../../schema/channel.graphql", Input: `"Where a channel's messages come from."
 enum Provider {
   "A Facebook page in Messenger."
@@ -2832,7 +3272,7 @@ type Chat implements Node {
   ): MessageConnection!
   "The newest message."
   lastMessage: Message
-  "Messages of the customer that you have not read."
+  "Messages of the customer that you have not read; to an API client, which reads none, all of them."
   unreadCount: Int! @own
   "How far our messages have come."
   receipts: Receipts!
@@ -2908,11 +3348,11 @@ extend type Mutation {
     "Which chat."
     input: AcceptChatInput!
   ): AcceptChatPayload! @allowed(roles: [ADMIN, SUPERVISOR, OPERATOR])
-  "Ends a chat that you have; supervisors end any."
+  "Ends a chat that you have; supervisors, and API clients with the scope ` + "`" + `chats:write` + "`" + `, end any."
   completeChat(
     "Which chat."
     input: CompleteChatInput!
-  ): CompleteChatPayload! @allowed(roles: [ADMIN, SUPERVISOR, OPERATOR])
+  ): CompleteChatPayload! @allowed(roles: [ADMIN, SUPERVISOR, OPERATOR, INTEGRATOR], scope: "chats:write")
   "Says that you have read all messages of a chat up to now."
   markChatRead(
     "Which chat."
@@ -3359,7 +3799,7 @@ enum AuthorKind {
   BOT
   "Somebody else who writes for the page: its own inbox, another app."
   EXTERNAL
-  "An automatic text of ours."
+  "An automatic text of ours, or an API client's."
   SYSTEM
 }
 
@@ -3480,14 +3920,15 @@ type MessageEdge {
 
 extend type Mutation {
   """
-  Sends a text to the customer of a chat that you have. It is stored and queued
-  when the mutation returns; how it fares comes as events. A long text is sent
-  in several parts.
+  Sends a text to the customer of a chat that you have, or, as an API client with
+  the scope ` + "`" + `chats:write` + "`" + `, of a chat that waits and is in nobody's hands. It is
+  stored and queued when the mutation returns; how it fares comes as events. A
+  long text is sent in several parts.
   """
   sendMessage(
     "The message."
     input: SendMessageInput!
-  ): SendMessagePayload! @allowed(roles: [ADMIN, SUPERVISOR, OPERATOR])
+  ): SendMessagePayload! @allowed(roles: [ADMIN, SUPERVISOR, OPERATOR, INTEGRATOR], scope: "chats:write")
 }
 
 "A text to send."
@@ -3733,8 +4174,9 @@ type UpdateQueuePayload {
 	{Name: "../../schema/schema.graphql", Input: `"""
 Parley's API. Everything but signing in needs an access token: over HTTP in the
 header ` + "`" + `Authorization: Bearer …` + "`" + `, over a WebSocket in the payload of
-` + "`" + `connection_init` + "`" + ` as ` + "`" + `{"authorization": "Bearer …"}` + "`" + `. What a viewer may not see
-does not exist for them.
+` + "`" + `connection_init` + "`" + ` as ` + "`" + `{"authorization": "Bearer …"}` + "`" + `. People get one by ` + "`" + `signIn` + "`" + `,
+API clients at the token endpoint. What a viewer may not see does not exist for
+them.
 """
 schema {
   query: Query
@@ -3755,6 +4197,8 @@ directive @public on FIELD_DEFINITION
 directive @allowed(
   "The roles that may."
   roles: [Role!]!
+  "What an API client's token must be for besides."
+  scope: String
 ) on FIELD_DEFINITION
 
 "Only these roles, and operators reading themselves, get a value; others get null."
@@ -3842,7 +4286,9 @@ type Viewer {
   role: Role!
   "The operator, when the viewer is a person."
   operator: Operator
-  "What the role allows."
+  "The API client, when the viewer is a machine."
+  apiClient: ApiClient
+  "What the role allows, and, of an API client, its token's scopes."
   permissions: [Permission!]!
 }
 
@@ -3852,6 +4298,8 @@ enum Permission {
   READ_ALL_CHATS
   "Accept, answer and complete chats."
   HANDLE_CHATS
+  "As an API client: write in chats that wait, complete any."
+  WRITE_CHATS
   "Read channels, queues and people in full."
   READ_SETTINGS
   "Change channels, queues and people."
@@ -3872,7 +4320,10 @@ extend type Mutation {
     "The refresh token."
     input: RefreshSessionInput!
   ): SignInPayload! @public
-  "Ends the session: its refresh token is worth nothing, its access token dies at its expiry."
+  """
+  Ends the session: its refresh token is worth nothing, its access token dies at
+  its expiry. An API client has no session: nothing happens.
+  """
   signOut: SignOutPayload!
 }
 
@@ -4033,8 +4484,10 @@ type SystemSettingsUpdated implements ChatEvent {
 type AuditEntry {
   "Opaque id."
   id: ID!
-  "Who; null where the installation itself did it."
+  "The person who did it; null where it was an API client or the installation itself."
   operator: Operator
+  "The API client that did it; null where it was a person or the installation itself."
+  apiClient: ApiClient
   "What was done."
   action: AuditAction!
   "To what: a setting's code, or the id of a thing."
@@ -4181,6 +4634,54 @@ func (ec *executionContext) childFields_AcceptChatPayload(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type AcceptChatPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ApiClient(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_ApiClient_id(ctx, field)
+	case "clientId":
+		return ec.fieldContext_ApiClient_clientId(ctx, field)
+	case "name":
+		return ec.fieldContext_ApiClient_name(ctx, field)
+	case "role":
+		return ec.fieldContext_ApiClient_role(ctx, field)
+	case "scopes":
+		return ec.fieldContext_ApiClient_scopes(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ApiClient_createdAt(ctx, field)
+	case "createdBy":
+		return ec.fieldContext_ApiClient_createdBy(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_ApiClient_lastUsedAt(ctx, field)
+	case "revokedAt":
+		return ec.fieldContext_ApiClient_revokedAt(ctx, field)
+	case "version":
+		return ec.fieldContext_ApiClient_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApiClient", field.Name)
+}
+
+func (ec *executionContext) childFields_ApiClientConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ApiClientConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ApiClientConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ApiClientConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApiClientConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ApiClientEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ApiClientEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_ApiClientEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApiClientEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_Attachment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "kind":
@@ -4199,6 +4700,8 @@ func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field gr
 		return ec.fieldContext_AuditEntry_id(ctx, field)
 	case "operator":
 		return ec.fieldContext_AuditEntry_operator(ctx, field)
+	case "apiClient":
+		return ec.fieldContext_AuditEntry_apiClient(ctx, field)
 	case "action":
 		return ec.fieldContext_AuditEntry_action(ctx, field)
 	case "subject":
@@ -4437,6 +4940,18 @@ func (ec *executionContext) childFields_ContactEdge(ctx context.Context, field g
 		return ec.fieldContext_ContactEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ContactEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_CreateApiClientPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "apiClient":
+		return ec.fieldContext_CreateApiClientPayload_apiClient(ctx, field)
+	case "clientSecret":
+		return ec.fieldContext_CreateApiClientPayload_clientSecret(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreateApiClientPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreateApiClientPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_CreateOperatorPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4755,6 +5270,28 @@ func (ec *executionContext) childFields_ReplayWebhookEventPayload(ctx context.Co
 	return nil, fmt.Errorf("no field named %q was found under type ReplayWebhookEventPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_RevokeApiClientPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "apiClient":
+		return ec.fieldContext_RevokeApiClientPayload_apiClient(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_RevokeApiClientPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokeApiClientPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RotateApiClientSecretPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "apiClient":
+		return ec.fieldContext_RotateApiClientSecretPayload_apiClient(ctx, field)
+	case "clientSecret":
+		return ec.fieldContext_RotateApiClientSecretPayload_clientSecret(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_RotateApiClientSecretPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RotateApiClientSecretPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SendMessagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "message":
@@ -4851,6 +5388,16 @@ func (ec *executionContext) childFields_SystemSettings(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type SystemSettings", field.Name)
 }
 
+func (ec *executionContext) childFields_UpdateApiClientPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "apiClient":
+		return ec.fieldContext_UpdateApiClientPayload_apiClient(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UpdateApiClientPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UpdateApiClientPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_UpdateChannelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "channel":
@@ -4899,6 +5446,8 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_role(ctx, field)
 	case "operator":
 		return ec.fieldContext_Viewer_operator(ctx, field)
+	case "apiClient":
+		return ec.fieldContext_Viewer_apiClient(ctx, field)
 	case "permissions":
 		return ec.fieldContext_Viewer_permissions(ctx, field)
 	}

@@ -10,6 +10,7 @@ import (
 	"parley/ent"
 	"parley/ent/operator"
 	"parley/ent/webhookevent"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"parley/server/settings"
@@ -25,6 +26,10 @@ import (
 // region    ************************** generated!.gotpl **************************
 
 type MutationResolver interface {
+	CreateAPIClient(ctx context.Context, input model.CreateAPIClientInput) (*model.CreateAPIClientPayload, error)
+	UpdateAPIClient(ctx context.Context, input model.UpdateAPIClientInput) (*model.UpdateAPIClientPayload, error)
+	RotateAPIClientSecret(ctx context.Context, input model.RotateAPIClientSecretInput) (*model.RotateAPIClientSecretPayload, error)
+	RevokeAPIClient(ctx context.Context, input model.RevokeAPIClientInput) (*model.RevokeAPIClientPayload, error)
 	ConnectFacebookPage(ctx context.Context, input model.ConnectFacebookPageInput) (*model.ConnectFacebookPagePayload, error)
 	DisconnectChannel(ctx context.Context, input model.ChannelInput) (*model.ChannelPayload, error)
 	ArchiveChannel(ctx context.Context, input model.ChannelInput) (*model.ChannelPayload, error)
@@ -51,6 +56,7 @@ type QueryResolver interface {
 	Viewer(ctx context.Context) (*model.Viewer, error)
 	Node(ctx context.Context, id globalid.ID) (ent.Noder, error)
 	Nodes(ctx context.Context, ids []*globalid.ID) ([]ent.Noder, error)
+	APIClients(ctx context.Context, first *int, after *string) (*model.APIClientConnection, error)
 	Channels(ctx context.Context, archived bool, first *int, after *string) (*model.ChannelConnection, error)
 	Chats(ctx context.Context, first *int, after *string, filter *model.ChatFilter) (*model.ChatConnection, error)
 	Contacts(ctx context.Context, first *int, after *string) (*model.ContactConnection, error)
@@ -83,6 +89,14 @@ func (ec *executionContext) dir_allowed_args(ctx context.Context, rawArgs map[st
 		return nil, err
 	}
 	args["roles"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "scope",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["scope"] = arg1
 	return args, nil
 }
 
@@ -162,6 +176,20 @@ func (ec *executionContext) field_Mutation_connectFacebookPages_args(ctx context
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.ConnectFacebookPagesInput, error) {
 			return ec.unmarshalNConnectFacebookPagesInput2parleyᚋgraphᚋmodelᚐConnectFacebookPagesInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_createApiClient_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.CreateAPIClientInput, error) {
+			return ec.unmarshalNCreateApiClientInput2parleyᚋgraphᚋmodelᚐCreateAPIClientInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -268,6 +296,34 @@ func (ec *executionContext) field_Mutation_replayWebhookEvent_args(ctx context.C
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_revokeApiClient_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.RevokeAPIClientInput, error) {
+			return ec.unmarshalNRevokeApiClientInput2parleyᚋgraphᚋmodelᚐRevokeAPIClientInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_rotateApiClientSecret_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.RotateAPIClientSecretInput, error) {
+			return ec.unmarshalNRotateApiClientSecretInput2parleyᚋgraphᚋmodelᚐRotateAPIClientSecretInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_sendMessage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -338,6 +394,20 @@ func (ec *executionContext) field_Mutation_unarchiveChannel_args(ctx context.Con
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_updateApiClient_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.UpdateAPIClientInput, error) {
+			return ec.unmarshalNUpdateApiClientInput2parleyᚋgraphᚋmodelᚐUpdateAPIClientInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_updateChannel_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -391,6 +461,28 @@ func (ec *executionContext) field_Query___type_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["name"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_apiClients_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -692,6 +784,254 @@ func (ec *executionContext) field_Subscription_messageAdded_args(ctx context.Con
 
 // region    **************************** field.gotpl *****************************
 
+func (ec *executionContext) _Mutation_createApiClient(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_createApiClient(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateAPIClient(ctx, fc.Args["input"].(model.CreateAPIClientInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN"})
+				if err != nil {
+					var zeroVal *model.CreateAPIClientPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Allowed == nil {
+					var zeroVal *model.CreateAPIClientPayload
+					return zeroVal, errors.New("directive allowed is not implemented")
+				}
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CreateAPIClientPayload) graphql.Marshaler {
+			return ec.marshalNCreateApiClientPayload2ᚖparleyᚋgraphᚋmodelᚐCreateAPIClientPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_createApiClient(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CreateApiClientPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_createApiClient_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_updateApiClient(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_updateApiClient(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdateAPIClient(ctx, fc.Args["input"].(model.UpdateAPIClientInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN"})
+				if err != nil {
+					var zeroVal *model.UpdateAPIClientPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Allowed == nil {
+					var zeroVal *model.UpdateAPIClientPayload
+					return zeroVal, errors.New("directive allowed is not implemented")
+				}
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.UpdateAPIClientPayload) graphql.Marshaler {
+			return ec.marshalNUpdateApiClientPayload2ᚖparleyᚋgraphᚋmodelᚐUpdateAPIClientPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_updateApiClient(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UpdateApiClientPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_updateApiClient_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_rotateApiClientSecret(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_rotateApiClientSecret(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RotateAPIClientSecret(ctx, fc.Args["input"].(model.RotateAPIClientSecretInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN"})
+				if err != nil {
+					var zeroVal *model.RotateAPIClientSecretPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Allowed == nil {
+					var zeroVal *model.RotateAPIClientSecretPayload
+					return zeroVal, errors.New("directive allowed is not implemented")
+				}
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RotateAPIClientSecretPayload) graphql.Marshaler {
+			return ec.marshalNRotateApiClientSecretPayload2ᚖparleyᚋgraphᚋmodelᚐRotateAPIClientSecretPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_rotateApiClientSecret(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RotateApiClientSecretPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_rotateApiClientSecret_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_revokeApiClient(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_revokeApiClient(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RevokeAPIClient(ctx, fc.Args["input"].(model.RevokeAPIClientInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN"})
+				if err != nil {
+					var zeroVal *model.RevokeAPIClientPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Allowed == nil {
+					var zeroVal *model.RevokeAPIClientPayload
+					return zeroVal, errors.New("directive allowed is not implemented")
+				}
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RevokeAPIClientPayload) graphql.Marshaler {
+			return ec.marshalNRevokeApiClientPayload2ᚖparleyᚋgraphᚋmodelᚐRevokeAPIClientPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_revokeApiClient(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RevokeApiClientPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_revokeApiClient_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_connectFacebookPage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -717,7 +1057,7 @@ func (ec *executionContext) _Mutation_connectFacebookPage(ctx context.Context, f
 					var zeroVal *model.ConnectFacebookPagePayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -779,7 +1119,7 @@ func (ec *executionContext) _Mutation_disconnectChannel(ctx context.Context, fie
 					var zeroVal *model.ChannelPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -841,7 +1181,7 @@ func (ec *executionContext) _Mutation_archiveChannel(ctx context.Context, field 
 					var zeroVal *model.ChannelPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -903,7 +1243,7 @@ func (ec *executionContext) _Mutation_unarchiveChannel(ctx context.Context, fiel
 					var zeroVal *model.ChannelPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -965,7 +1305,7 @@ func (ec *executionContext) _Mutation_deleteChannel(ctx context.Context, field g
 					var zeroVal *model.DeleteChannelPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1027,7 +1367,7 @@ func (ec *executionContext) _Mutation_updateChannel(ctx context.Context, field g
 					var zeroVal *model.UpdateChannelPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1089,7 +1429,7 @@ func (ec *executionContext) _Mutation_acceptChat(ctx context.Context, field grap
 					var zeroVal *model.AcceptChatPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1142,7 +1482,12 @@ func (ec *executionContext) _Mutation_completeChat(ctx context.Context, field gr
 			directive0 := next
 
 			directive1 := func(ctx context.Context) (any, error) {
-				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "OPERATOR"})
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "OPERATOR", "INTEGRATOR"})
+				if err != nil {
+					var zeroVal *model.CompleteChatPayload
+					return zeroVal, err
+				}
+				scope, err := ec.unmarshalOString2ᚖstring(ctx, "chats:write")
 				if err != nil {
 					var zeroVal *model.CompleteChatPayload
 					return zeroVal, err
@@ -1151,7 +1496,7 @@ func (ec *executionContext) _Mutation_completeChat(ctx context.Context, field gr
 					var zeroVal *model.CompleteChatPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, scope)
 			}
 
 			next = directive1
@@ -1213,7 +1558,7 @@ func (ec *executionContext) _Mutation_markChatRead(ctx context.Context, field gr
 					var zeroVal *model.MarkChatReadPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1275,7 +1620,7 @@ func (ec *executionContext) _Mutation_startFacebookLogin(ctx context.Context, fi
 					var zeroVal *model.StartFacebookLoginPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1337,7 +1682,7 @@ func (ec *executionContext) _Mutation_connectFacebookPages(ctx context.Context, 
 					var zeroVal *model.ConnectFacebookPagesPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1390,7 +1735,12 @@ func (ec *executionContext) _Mutation_sendMessage(ctx context.Context, field gra
 			directive0 := next
 
 			directive1 := func(ctx context.Context) (any, error) {
-				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "OPERATOR"})
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "OPERATOR", "INTEGRATOR"})
+				if err != nil {
+					var zeroVal *model.SendMessagePayload
+					return zeroVal, err
+				}
+				scope, err := ec.unmarshalOString2ᚖstring(ctx, "chats:write")
 				if err != nil {
 					var zeroVal *model.SendMessagePayload
 					return zeroVal, err
@@ -1399,7 +1749,7 @@ func (ec *executionContext) _Mutation_sendMessage(ctx context.Context, field gra
 					var zeroVal *model.SendMessagePayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, scope)
 			}
 
 			next = directive1
@@ -1461,7 +1811,7 @@ func (ec *executionContext) _Mutation_createOperator(ctx context.Context, field 
 					var zeroVal *model.CreateOperatorPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1523,7 +1873,7 @@ func (ec *executionContext) _Mutation_setOperatorState(ctx context.Context, fiel
 					var zeroVal *model.SetOperatorStatePayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1585,7 +1935,7 @@ func (ec *executionContext) _Mutation_createQueue(ctx context.Context, field gra
 					var zeroVal *model.CreateQueuePayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1647,7 +1997,7 @@ func (ec *executionContext) _Mutation_updateQueue(ctx context.Context, field gra
 					var zeroVal *model.UpdateQueuePayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1799,7 +2149,7 @@ func (ec *executionContext) fieldContext_Mutation_refreshSession(ctx context.Con
 }
 
 func (ec *executionContext) _Mutation_signOut(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1855,7 +2205,7 @@ func (ec *executionContext) _Mutation_updateSystemSettings(ctx context.Context, 
 					var zeroVal *model.UpdateSystemSettingsPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1917,7 +2267,7 @@ func (ec *executionContext) _Mutation_replayWebhookEvent(ctx context.Context, fi
 					var zeroVal *model.ReplayWebhookEventPayload
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -1955,7 +2305,7 @@ func (ec *executionContext) fieldContext_Mutation_replayWebhookEvent(ctx context
 }
 
 func (ec *executionContext) _PageInfo_hasNextPage(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -1978,7 +2328,7 @@ func (ec *executionContext) fieldContext_PageInfo_hasNextPage(_ context.Context,
 }
 
 func (ec *executionContext) _PageInfo_hasPreviousPage(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2001,7 +2351,7 @@ func (ec *executionContext) fieldContext_PageInfo_hasPreviousPage(_ context.Cont
 }
 
 func (ec *executionContext) _PageInfo_startCursor(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2024,7 +2374,7 @@ func (ec *executionContext) fieldContext_PageInfo_startCursor(_ context.Context,
 }
 
 func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graphql.CollectedField, obj *model.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2047,7 +2397,7 @@ func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, f
 }
 
 func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2079,7 +2429,7 @@ func (ec *executionContext) fieldContext_Query_viewer(_ context.Context, field g
 }
 
 func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2123,7 +2473,7 @@ func (ec *executionContext) fieldContext_Query_node(ctx context.Context, field g
 }
 
 func (ec *executionContext) _Query_nodes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2166,8 +2516,70 @@ func (ec *executionContext) fieldContext_Query_nodes(ctx context.Context, field 
 	return fc, nil
 }
 
-func (ec *executionContext) _Query_channels(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+func (ec *executionContext) _Query_apiClients(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_apiClients(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().APIClients(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN"})
+				if err != nil {
+					var zeroVal *model.APIClientConnection
+					return zeroVal, err
+				}
+				if ec.Directives.Allowed == nil {
+					var zeroVal *model.APIClientConnection
+					return zeroVal, errors.New("directive allowed is not implemented")
+				}
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.APIClientConnection) graphql.Marshaler {
+			return ec.marshalNApiClientConnection2ᚖparleyᚋgraphᚋmodelᚐAPIClientConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_apiClients(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ApiClientConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_apiClients_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_channels(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2211,7 +2623,7 @@ func (ec *executionContext) fieldContext_Query_channels(ctx context.Context, fie
 }
 
 func (ec *executionContext) _Query_chats(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2255,7 +2667,7 @@ func (ec *executionContext) fieldContext_Query_chats(ctx context.Context, field 
 }
 
 func (ec *executionContext) _Query_contacts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2299,7 +2711,7 @@ func (ec *executionContext) fieldContext_Query_contacts(ctx context.Context, fie
 }
 
 func (ec *executionContext) _Query_eventCursor(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2322,7 +2734,7 @@ func (ec *executionContext) fieldContext_Query_eventCursor(_ context.Context, fi
 }
 
 func (ec *executionContext) _Query_events(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2390,7 +2802,7 @@ func (ec *executionContext) _Query_facebookLogin(ctx context.Context, field grap
 					var zeroVal *ent.FacebookLogin
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -2428,7 +2840,7 @@ func (ec *executionContext) fieldContext_Query_facebookLogin(ctx context.Context
 }
 
 func (ec *executionContext) _Query_operators(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2472,7 +2884,7 @@ func (ec *executionContext) fieldContext_Query_operators(ctx context.Context, fi
 }
 
 func (ec *executionContext) _Query_queues(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2539,7 +2951,7 @@ func (ec *executionContext) _Query_systemSettings(ctx context.Context, field gra
 					var zeroVal *settings.Values
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -2590,7 +3002,7 @@ func (ec *executionContext) _Query_auditEntries(ctx context.Context, field graph
 					var zeroVal *model.AuditEntryConnection
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -2652,7 +3064,7 @@ func (ec *executionContext) _Query_webhookEvents(ctx context.Context, field grap
 					var zeroVal *model.WebhookEventConnection
 					return zeroVal, errors.New("directive allowed is not implemented")
 				}
-				return ec.Directives.Allowed(ctx, nil, directive0, roles)
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
 			}
 
 			next = directive1
@@ -2690,7 +3102,7 @@ func (ec *executionContext) fieldContext_Query_webhookEvents(ctx context.Context
 }
 
 func (ec *executionContext) _Query___type(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2734,7 +3146,7 @@ func (ec *executionContext) fieldContext_Query___type(ctx context.Context, field
 }
 
 func (ec *executionContext) _Query___schema(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2854,7 +3266,7 @@ func (ec *executionContext) fieldContext_Subscription_messageAdded(ctx context.C
 }
 
 func (ec *executionContext) _UserError_code(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2877,7 +3289,7 @@ func (ec *executionContext) fieldContext_UserError_code(_ context.Context, field
 }
 
 func (ec *executionContext) _UserError_field(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2900,7 +3312,7 @@ func (ec *executionContext) fieldContext_UserError_field(_ context.Context, fiel
 }
 
 func (ec *executionContext) _UserError_message(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -2969,6 +3381,11 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Channel(ctx, sel, obj)
+	case *ent.APIClient:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ApiClient(ctx, sel, obj)
 	default:
 		if typedObj, ok := obj.(graphql.Marshaler); ok {
 			return typedObj
@@ -2990,8 +3407,8 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		Object: "Mutation",
 	})
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -3001,6 +3418,34 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Mutation")
+		case "createApiClient":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_createApiClient(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "updateApiClient":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_updateApiClient(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rotateApiClientSecret":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_rotateApiClientSecret(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revokeApiClient":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_revokeApiClient(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "connectFacebookPage":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_connectFacebookPage(ctx, field)
@@ -3170,8 +3615,8 @@ var pageInfoImplementors = []string{"PageInfo"}
 func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *model.PageInfo) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, pageInfoImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -3221,8 +3666,8 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 		Object: "Query",
 	})
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -3249,6 +3694,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_nodes(ctx, field)
+				})
+		case "apiClients":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_apiClients(ctx, field)
 				})
 		case "channels":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -3374,8 +3825,8 @@ var userErrorImplementors = []string{"UserError"}
 func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet, obj *model.UserError) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userErrorImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -3431,7 +3882,7 @@ func (ec *executionContext) marshalNCursor2string(ctx context.Context, sel ast.S
 }
 
 func (ec *executionContext) marshalNNode2ᚕparleyᚋentᚐNoder(ctx context.Context, sel ast.SelectionSet, v []ent.Noder) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalONode2parleyᚋentᚐNoder(ctx, sel, v[i])
@@ -3463,7 +3914,7 @@ func (ec *executionContext) marshalNTime2timeᚐTime(ctx context.Context, sel as
 }
 
 func (ec *executionContext) marshalNUserError2ᚕᚖparleyᚋgraphᚋmodelᚐUserErrorᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNUserError2ᚖparleyᚋgraphᚋmodelᚐUserError(ctx, sel, v[i])

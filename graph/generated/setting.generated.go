@@ -7,6 +7,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/auditentry"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"parley/server/settings"
@@ -22,6 +23,7 @@ import (
 
 type AuditEntryResolver interface {
 	Operator(ctx context.Context, obj *ent.AuditEntry) (*ent.Operator, error)
+	APIClient(ctx context.Context, obj *ent.AuditEntry) (*ent.APIClient, error)
 }
 type SystemSettingResolver interface {
 	Default(ctx context.Context, obj *settings.Setting) (*string, error)
@@ -36,7 +38,7 @@ type SystemSettingResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _AuditEntry_id(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -59,7 +61,7 @@ func (ec *executionContext) fieldContext_AuditEntry_id(_ context.Context, field 
 }
 
 func (ec *executionContext) _AuditEntry_operator(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -90,8 +92,40 @@ func (ec *executionContext) fieldContext_AuditEntry_operator(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _AuditEntry_apiClient(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuditEntry_apiClient(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AuditEntry().APIClient(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.APIClient) graphql.Marshaler {
+			return ec.marshalOApiClient2ᚖparleyᚋentᚐAPIClient(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AuditEntry_apiClient(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuditEntry",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ApiClient(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _AuditEntry_action(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -114,7 +148,7 @@ func (ec *executionContext) fieldContext_AuditEntry_action(_ context.Context, fi
 }
 
 func (ec *executionContext) _AuditEntry_subject(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -137,7 +171,7 @@ func (ec *executionContext) fieldContext_AuditEntry_subject(_ context.Context, f
 }
 
 func (ec *executionContext) _AuditEntry_before(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -160,7 +194,7 @@ func (ec *executionContext) fieldContext_AuditEntry_before(_ context.Context, fi
 }
 
 func (ec *executionContext) _AuditEntry_after(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -183,7 +217,7 @@ func (ec *executionContext) fieldContext_AuditEntry_after(_ context.Context, fie
 }
 
 func (ec *executionContext) _AuditEntry_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -206,7 +240,7 @@ func (ec *executionContext) fieldContext_AuditEntry_createdAt(_ context.Context,
 }
 
 func (ec *executionContext) _AuditEntryConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -238,7 +272,7 @@ func (ec *executionContext) fieldContext_AuditEntryConnection_edges(_ context.Co
 }
 
 func (ec *executionContext) _AuditEntryConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -270,7 +304,7 @@ func (ec *executionContext) fieldContext_AuditEntryConnection_nodes(_ context.Co
 }
 
 func (ec *executionContext) _AuditEntryConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -302,7 +336,7 @@ func (ec *executionContext) fieldContext_AuditEntryConnection_pageInfo(_ context
 }
 
 func (ec *executionContext) _AuditEntryEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -325,7 +359,7 @@ func (ec *executionContext) fieldContext_AuditEntryEdge_cursor(_ context.Context
 }
 
 func (ec *executionContext) _AuditEntryEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.AuditEntryEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -357,7 +391,7 @@ func (ec *executionContext) fieldContext_AuditEntryEdge_node(_ context.Context, 
 }
 
 func (ec *executionContext) _SystemSetting_code(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -380,7 +414,7 @@ func (ec *executionContext) fieldContext_SystemSetting_code(_ context.Context, f
 }
 
 func (ec *executionContext) _SystemSetting_kind(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -403,7 +437,7 @@ func (ec *executionContext) fieldContext_SystemSetting_kind(_ context.Context, f
 }
 
 func (ec *executionContext) _SystemSetting_description(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -426,7 +460,7 @@ func (ec *executionContext) fieldContext_SystemSetting_description(_ context.Con
 }
 
 func (ec *executionContext) _SystemSetting_value(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -449,7 +483,7 @@ func (ec *executionContext) fieldContext_SystemSetting_value(_ context.Context, 
 }
 
 func (ec *executionContext) _SystemSetting_default(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -472,7 +506,7 @@ func (ec *executionContext) fieldContext_SystemSetting_default(_ context.Context
 }
 
 func (ec *executionContext) _SystemSetting_isSet(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -495,7 +529,7 @@ func (ec *executionContext) fieldContext_SystemSetting_isSet(_ context.Context, 
 }
 
 func (ec *executionContext) _SystemSetting_updatedAt(ctx context.Context, field graphql.CollectedField, obj *settings.Setting) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -518,7 +552,7 @@ func (ec *executionContext) fieldContext_SystemSetting_updatedAt(_ context.Conte
 }
 
 func (ec *executionContext) _SystemSettings_version(ctx context.Context, field graphql.CollectedField, obj *settings.Values) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -541,7 +575,7 @@ func (ec *executionContext) fieldContext_SystemSettings_version(_ context.Contex
 }
 
 func (ec *executionContext) _SystemSettings_settings(ctx context.Context, field graphql.CollectedField, obj *settings.Values) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -573,7 +607,7 @@ func (ec *executionContext) fieldContext_SystemSettings_settings(_ context.Conte
 }
 
 func (ec *executionContext) _SystemSettingsUpdated_cursor(ctx context.Context, field graphql.CollectedField, obj *model.SystemSettingsUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -596,7 +630,7 @@ func (ec *executionContext) fieldContext_SystemSettingsUpdated_cursor(_ context.
 }
 
 func (ec *executionContext) _SystemSettingsUpdated_at(ctx context.Context, field graphql.CollectedField, obj *model.SystemSettingsUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -619,7 +653,7 @@ func (ec *executionContext) fieldContext_SystemSettingsUpdated_at(_ context.Cont
 }
 
 func (ec *executionContext) _SystemSettingsUpdated_codes(ctx context.Context, field graphql.CollectedField, obj *model.SystemSettingsUpdated) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -642,7 +676,7 @@ func (ec *executionContext) fieldContext_SystemSettingsUpdated_codes(_ context.C
 }
 
 func (ec *executionContext) _UpdateSystemSettingsPayload_systemSettings(ctx context.Context, field graphql.CollectedField, obj *model.UpdateSystemSettingsPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -674,7 +708,7 @@ func (ec *executionContext) fieldContext_UpdateSystemSettingsPayload_systemSetti
 }
 
 func (ec *executionContext) _UpdateSystemSettingsPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.UpdateSystemSettingsPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -831,8 +865,8 @@ var auditEntryImplementors = []string{"AuditEntry"}
 func (ec *executionContext) _AuditEntry(ctx context.Context, sel ast.SelectionSet, obj *ent.AuditEntry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, auditEntryImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -847,6 +881,12 @@ func (ec *executionContext) _AuditEntry(ctx context.Context, sel ast.SelectionSe
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._AuditEntry_operator(ctx, field, obj)
+				})
+		case "apiClient":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._AuditEntry_apiClient(ctx, field, obj)
 				})
 		case "action":
 			out.Values[i] = ec._AuditEntry_action(ctx, field, obj)
@@ -895,8 +935,8 @@ var auditEntryConnectionImplementors = []string{"AuditEntryConnection"}
 func (ec *executionContext) _AuditEntryConnection(ctx context.Context, sel ast.SelectionSet, obj *model.AuditEntryConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, auditEntryConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -938,8 +978,8 @@ var auditEntryEdgeImplementors = []string{"AuditEntryEdge"}
 func (ec *executionContext) _AuditEntryEdge(ctx context.Context, sel ast.SelectionSet, obj *model.AuditEntryEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, auditEntryEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -976,8 +1016,8 @@ var systemSettingImplementors = []string{"SystemSetting"}
 func (ec *executionContext) _SystemSetting(ctx context.Context, sel ast.SelectionSet, obj *settings.Setting) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, systemSettingImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1040,8 +1080,8 @@ var systemSettingsImplementors = []string{"SystemSettings"}
 func (ec *executionContext) _SystemSettings(ctx context.Context, sel ast.SelectionSet, obj *settings.Values) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, systemSettingsImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1078,8 +1118,8 @@ var systemSettingsUpdatedImplementors = []string{"SystemSettingsUpdated", "ChatE
 func (ec *executionContext) _SystemSettingsUpdated(ctx context.Context, sel ast.SelectionSet, obj *model.SystemSettingsUpdated) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, systemSettingsUpdatedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1121,8 +1161,8 @@ var updateSystemSettingsPayloadImplementors = []string{"UpdateSystemSettingsPayl
 func (ec *executionContext) _UpdateSystemSettingsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UpdateSystemSettingsPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateSystemSettingsPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -1174,7 +1214,7 @@ func (ec *executionContext) marshalNAuditAction2parleyᚋentᚋauditentryᚐActi
 }
 
 func (ec *executionContext) marshalNAuditEntry2ᚕᚖparleyᚋentᚐAuditEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.AuditEntry) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAuditEntry2ᚖparleyᚋentᚐAuditEntry(ctx, sel, v[i])
@@ -1206,7 +1246,7 @@ func (ec *executionContext) marshalNAuditEntryConnection2ᚖparleyᚋgraphᚋmod
 }
 
 func (ec *executionContext) marshalNAuditEntryEdge2ᚕᚖparleyᚋgraphᚋmodelᚐAuditEntryEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.AuditEntryEdge) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAuditEntryEdge2ᚖparleyᚋgraphᚋmodelᚐAuditEntryEdge(ctx, sel, v[i])
@@ -1230,7 +1270,7 @@ func (ec *executionContext) marshalNAuditEntryEdge2ᚖparleyᚋgraphᚋmodelᚐA
 }
 
 func (ec *executionContext) marshalNSystemSetting2ᚕᚖparleyᚋserverᚋsettingsᚐSettingᚄ(ctx context.Context, sel ast.SelectionSet, v []*settings.Setting) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNSystemSetting2ᚖparleyᚋserverᚋsettingsᚐSetting(ctx, sel, v[i])
@@ -1283,7 +1323,7 @@ func (ec *executionContext) unmarshalNSystemSettingCode2ᚕparleyᚋserverᚋset
 }
 
 func (ec *executionContext) marshalNSystemSettingCode2ᚕparleyᚋserverᚋsettingsᚐCodeᚄ(ctx context.Context, sel ast.SelectionSet, v []settings.Code) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNSystemSettingCode2parleyᚋserverᚋsettingsᚐCode(ctx, sel, v[i])

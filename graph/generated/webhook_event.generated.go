@@ -7,6 +7,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/webhookevent"
+	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
 	"strconv"
@@ -34,7 +35,7 @@ type WebhookEventResolver interface {
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _ReplayWebhookEventPayload_webhookEvent(ctx context.Context, field graphql.CollectedField, obj *model.ReplayWebhookEventPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -66,7 +67,7 @@ func (ec *executionContext) fieldContext_ReplayWebhookEventPayload_webhookEvent(
 }
 
 func (ec *executionContext) _ReplayWebhookEventPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ReplayWebhookEventPayload) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -98,7 +99,7 @@ func (ec *executionContext) fieldContext_ReplayWebhookEventPayload_userErrors(_ 
 }
 
 func (ec *executionContext) _WebhookEvent_id(ctx context.Context, field graphql.CollectedField, obj *ent.WebhookEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -121,7 +122,7 @@ func (ec *executionContext) fieldContext_WebhookEvent_id(_ context.Context, fiel
 }
 
 func (ec *executionContext) _WebhookEvent_receivedAt(ctx context.Context, field graphql.CollectedField, obj *ent.WebhookEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -144,7 +145,7 @@ func (ec *executionContext) fieldContext_WebhookEvent_receivedAt(_ context.Conte
 }
 
 func (ec *executionContext) _WebhookEvent_state(ctx context.Context, field graphql.CollectedField, obj *ent.WebhookEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -167,7 +168,7 @@ func (ec *executionContext) fieldContext_WebhookEvent_state(_ context.Context, f
 }
 
 func (ec *executionContext) _WebhookEvent_error(ctx context.Context, field graphql.CollectedField, obj *ent.WebhookEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -190,7 +191,7 @@ func (ec *executionContext) fieldContext_WebhookEvent_error(_ context.Context, f
 }
 
 func (ec *executionContext) _WebhookEventConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.WebhookEventConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -222,7 +223,7 @@ func (ec *executionContext) fieldContext_WebhookEventConnection_edges(_ context.
 }
 
 func (ec *executionContext) _WebhookEventConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.WebhookEventConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -254,7 +255,7 @@ func (ec *executionContext) fieldContext_WebhookEventConnection_nodes(_ context.
 }
 
 func (ec *executionContext) _WebhookEventConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.WebhookEventConnection) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -286,7 +287,7 @@ func (ec *executionContext) fieldContext_WebhookEventConnection_pageInfo(_ conte
 }
 
 func (ec *executionContext) _WebhookEventEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.WebhookEventEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -309,7 +310,7 @@ func (ec *executionContext) fieldContext_WebhookEventEdge_cursor(_ context.Conte
 }
 
 func (ec *executionContext) _WebhookEventEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.WebhookEventEdge) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
+	return exec.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
@@ -399,8 +400,8 @@ var replayWebhookEventPayloadImplementors = []string{"ReplayWebhookEventPayload"
 func (ec *executionContext) _ReplayWebhookEventPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ReplayWebhookEventPayload) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, replayWebhookEventPayloadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -437,8 +438,8 @@ var webhookEventImplementors = []string{"WebhookEvent"}
 func (ec *executionContext) _WebhookEvent(ctx context.Context, sel ast.SelectionSet, obj *ent.WebhookEvent) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, webhookEventImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -487,8 +488,8 @@ var webhookEventConnectionImplementors = []string{"WebhookEventConnection"}
 func (ec *executionContext) _WebhookEventConnection(ctx context.Context, sel ast.SelectionSet, obj *model.WebhookEventConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, webhookEventConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -530,8 +531,8 @@ var webhookEventEdgeImplementors = []string{"WebhookEventEdge"}
 func (ec *executionContext) _WebhookEventEdge(ctx context.Context, sel ast.SelectionSet, obj *model.WebhookEventEdge) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, webhookEventEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -581,7 +582,7 @@ func (ec *executionContext) marshalNReplayWebhookEventPayload2ᚖparleyᚋgraph�
 }
 
 func (ec *executionContext) marshalNWebhookEvent2ᚕᚖparleyᚋentᚐWebhookEventᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.WebhookEvent) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNWebhookEvent2ᚖparleyᚋentᚐWebhookEvent(ctx, sel, v[i])
@@ -613,7 +614,7 @@ func (ec *executionContext) marshalNWebhookEventConnection2ᚖparleyᚋgraphᚋm
 }
 
 func (ec *executionContext) marshalNWebhookEventEdge2ᚕᚖparleyᚋgraphᚋmodelᚐWebhookEventEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.WebhookEventEdge) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNWebhookEventEdge2ᚖparleyᚋgraphᚋmodelᚐWebhookEventEdge(ctx, sel, v[i])

@@ -49,6 +49,24 @@ type AcceptChatPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A page of API clients.
+type APIClientConnection struct {
+	// API clients with their cursors.
+	Edges []*APIClientEdge `json:"edges"`
+	// API clients.
+	Nodes []*ent.APIClient `json:"nodes"`
+	// Where the page lies.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An API client and its place in the list.
+type APIClientEdge struct {
+	// Its place.
+	Cursor string `json:"cursor"`
+	// The API client.
+	Node *ent.APIClient `json:"node"`
+}
+
 // Pictures, films, files and the like, perhaps with a text.
 type AttachmentsContent struct {
 	// The text beside them; null if none.
@@ -295,6 +313,28 @@ type ContactEdge struct {
 	Node *ent.Contact `json:"node"`
 }
 
+// An API client to make.
+type CreateAPIClientInput struct {
+	// Name, 1 to 200 characters, unique.
+	Name string `json:"name"`
+	// Role: INTEGRATOR or BOT.
+	Role operator.Role `json:"role"`
+	// Any of `chats:read` and `chats:write`. None if left out; a bot has none.
+	Scopes []string `json:"scopes,omitempty"`
+	// Repeating the mutation with the same key within 24 hours gives the first result, without its secret.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+// The API client made.
+type CreateAPIClientPayload struct {
+	// The API client; null on failure.
+	APIClient *ent.APIClient `json:"apiClient,omitempty"`
+	// Its secret, shown this once and never again; null on failure, and when an idempotency key was repeated.
+	ClientSecret *string `json:"clientSecret,omitempty"`
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A person to add.
 type CreateOperatorInput struct {
 	// E-mail they sign in with.
@@ -531,6 +571,38 @@ type ReplayWebhookEventPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// An API client to end.
+type RevokeAPIClientInput struct {
+	// Which API client.
+	ID globalid.ID `json:"id"`
+}
+
+// The API client ended.
+type RevokeAPIClientPayload struct {
+	// The API client; null on failure.
+	APIClient *ent.APIClient `json:"apiClient,omitempty"`
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// An API client to give another secret.
+type RotateAPIClientSecretInput struct {
+	// Which API client.
+	ID globalid.ID `json:"id"`
+	// Refuse with CONFLICT if the API client has another version.
+	ExpectedVersion *int `json:"expectedVersion,omitempty"`
+}
+
+// The API client with another secret.
+type RotateAPIClientSecretPayload struct {
+	// The API client; null on failure.
+	APIClient *ent.APIClient `json:"apiClient,omitempty"`
+	// Its secret, shown this once and never again; null on failure.
+	ClientSecret *string `json:"clientSecret,omitempty"`
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A text to send.
 type SendMessageInput struct {
 	// To the customer of this chat.
@@ -671,6 +743,26 @@ type UnsupportedContent struct {
 
 func (UnsupportedContent) IsMessageContent() {}
 
+// Changes of an API client; what is left out stays.
+type UpdateAPIClientInput struct {
+	// Which API client.
+	ID globalid.ID `json:"id"`
+	// Name, 1 to 200 characters, unique.
+	Name *string `json:"name,omitempty"`
+	// All its scopes from now on.
+	Scopes []string `json:"scopes,omitempty"`
+	// Refuse with CONFLICT if the API client has another version.
+	ExpectedVersion *int `json:"expectedVersion,omitempty"`
+}
+
+// The API client changed.
+type UpdateAPIClientPayload struct {
+	// The API client; null on failure.
+	APIClient *ent.APIClient `json:"apiClient,omitempty"`
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Changes of a channel; what is left out stays.
 type UpdateChannelInput struct {
 	// Which channel.
@@ -747,7 +839,9 @@ type Viewer struct {
 	Role operator.Role `json:"role"`
 	// The operator, when the viewer is a person.
 	Operator *ent.Operator `json:"operator,omitempty"`
-	// What the role allows.
+	// The API client, when the viewer is a machine.
+	APIClient *ent.APIClient `json:"apiClient,omitempty"`
+	// What the role allows, and, of an API client, its token's scopes.
 	Permissions []Permission `json:"permissions"`
 }
 
@@ -847,6 +941,8 @@ const (
 	PermissionReadAllChats Permission = "READ_ALL_CHATS"
 	// Accept, answer and complete chats.
 	PermissionHandleChats Permission = "HANDLE_CHATS"
+	// As an API client: write in chats that wait, complete any.
+	PermissionWriteChats Permission = "WRITE_CHATS"
 	// Read channels, queues and people in full.
 	PermissionReadSettings Permission = "READ_SETTINGS"
 	// Change channels, queues and people.
@@ -856,13 +952,14 @@ const (
 var AllPermission = []Permission{
 	PermissionReadAllChats,
 	PermissionHandleChats,
+	PermissionWriteChats,
 	PermissionReadSettings,
 	PermissionChangeSettings,
 }
 
 func (e Permission) IsValid() bool {
 	switch e {
-	case PermissionReadAllChats, PermissionHandleChats, PermissionReadSettings, PermissionChangeSettings:
+	case PermissionReadAllChats, PermissionHandleChats, PermissionWriteChats, PermissionReadSettings, PermissionChangeSettings:
 		return true
 	}
 	return false

@@ -264,6 +264,9 @@ func (a *App) mux() http.Handler {
 	mux.Handle("/graphql", a.edge)
 	mux.Handle("/webhooks/facebook", a.inbox)
 	mux.HandleFunc("GET "+channels.CallbackPath, a.Channels.Callback)
+	mux.HandleFunc(auth.DiscoveryPath, a.Auth.Discovery)
+	mux.HandleFunc(auth.KeysPath, a.Auth.Keys)
+	mux.HandleFunc(auth.TokenPath, a.Auth.Token)
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /readyz", a.ready)
 	if !a.options.Config.Production {

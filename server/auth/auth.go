@@ -1,23 +1,27 @@
-// Package auth owns who may come in: passwords, sessions, and the access tokens
-// of this installation. There is one issuer with one ring of signing keys, and
-// whoever lets a caller in, by whatever proof, mints the same kind of token and
-// puts the same Principal into the context.
+// Package auth owns who may come in: passwords, sessions, the credentials of API
+// clients, and the access tokens of this installation. There is one issuer with
+// one ring of signing keys, and whoever lets a caller in, by whatever proof, mints
+// the same kind of token and puts the same Principal into the context. For others
+// the issuer is an identity server (identity.go), found by OpenID discovery.
 //
 // A Service is safe for concurrent use, and several replicas on one database
 // act as one. Invariants: an access token is accepted only if this
 // installation's ring signed it and it has not ended; a refresh token works
 // once; passwords are guessed no faster than the limits in signin.go allow,
-// however many replicas are asked at once; and whether an e-mail has an account
-// is told neither by answers nor by their timing.
+// however many replicas are asked at once; whether an e-mail has an account, or an
+// id a client, is told neither by answers nor by their timing; and no secret of a
+// client is stored.
 //
 // Access tokens are checked without the database. So one lives on for at most
-// its lifetime, minutes, after its session was revoked or its operator's role
-// changed; what must know sooner reads the operator.
+// its lifetime, minutes, after its session or its client was revoked or its
+// operator's role changed; what must know sooner reads the operator or the
+// client.
 package auth
 
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,13 +34,18 @@ import (
 	"parley/server/store"
 )
 
-// Principal is who a request comes from.
+// Principal is who a request comes from: an operator or an API client.
 type Principal struct {
-	OperatorID uuid.UUID
-	SessionID  uuid.UUID
+	OperatorID uuid.UUID // nil of a client
+	SessionID  uuid.UUID // nil of a client
+	ClientID   uuid.UUID // nil of an operator
 	Role       operator.Role
+	Scope      string    // of a client: what its token is for, as in the token
 	ExpiresAt  time.Time // of the token: what outlives a request ends then
 }
+
+// Scopes are the words of the principal's scope.
+func (p Principal) Scopes() []string { return strings.Fields(p.Scope) }
 
 type contextKey struct{}
 
@@ -59,7 +68,7 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// Service lets operators in and knows them by their tokens.
+// Service lets operators and API clients in and knows them by their tokens.
 type Service struct {
 	store  *store.Store
 	box    *seal.Box

@@ -4,7 +4,9 @@ import (
 	"context"
 	"testing"
 
+	"parley/ent/apiclient"
 	"parley/ent/operator"
+	"parley/server/auth"
 	"parley/server/store"
 	"parley/server/store/storetest"
 )
@@ -40,6 +42,23 @@ func TestAReplicaWaitsForTheOneThatIsMakingTheAdministrator(t *testing.T) {
 	}))
 	if n := in.db.Client().Operator.Query().CountX(ctx); n != 1 || created {
 		t.Errorf("there are %d first administrators", n)
+	}
+}
+
+func TestAReplicaWaitsForTheOneThatIsMakingTheSameClient(t *testing.T) {
+	ctx := context.Background()
+	in := install(t, storetest.Postgres(t))
+	late := in.replica(t)
+	var created bool
+	must(t, during(t, in.db, func(tx *store.Tx) error {
+		return tx.APIClient.Create().SetName("Built in").SetRole(apiclient.RoleIntegrator).SetScopes([]string{}).
+			SetSecretHash(auth.HashSecret("of the other")).SetCreatedAt(in.now()).Exec(ctx)
+	}, func() (err error) {
+		_, created, err = late.EnsureClient(ctx, auth.NewClient{Name: "Built in", Secret: auth.NewSecret(), Role: apiclient.RoleIntegrator}, nil)
+		return err
+	}))
+	if n := in.db.Client().APIClient.Query().CountX(ctx); n != 1 || created {
+		t.Errorf("there are %d clients of a name", n)
 	}
 }
 

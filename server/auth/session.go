@@ -35,12 +35,12 @@ func (s *Service) openSession(ctx context.Context, op *ent.Operator, with func(*
 	if err != nil {
 		return Tokens{}, err
 	}
-	refresh, now := newRefreshToken(), s.now()
+	refresh, now := NewSecret(), s.now()
 	err = s.store.InTx(ctx, func(tx *store.Tx) error {
 		if err := with(tx); err != nil {
 			return err
 		}
-		return tx.Session.Create().SetID(id).SetOperatorID(op.ID).SetTokenHash(hashOf(refresh)).
+		return tx.Session.Create().SetID(id).SetOperatorID(op.ID).SetTokenHash(HashSecret(refresh)).
 			SetCreatedAt(now).SetExpiresAt(now.Add(s.opts.RefreshTTL)).Exec(ctx)
 	})
 	if err != nil {
@@ -50,22 +50,25 @@ func (s *Service) openSession(ctx context.Context, op *ent.Operator, with func(*
 }
 
 func (s *Service) tokens(key signer, op *ent.Operator, session uuid.UUID, refresh string) (Tokens, error) {
-	access, expiresAt, err := s.mint(key, op, session)
+	access, expiresAt, err := s.mint(key, op.GlobalID(), claims{Session: session, Role: op.Role})
 	if err != nil {
 		return Tokens{}, fmt.Errorf("mint token: %w", err)
 	}
 	return Tokens{access, refresh, expiresAt, op}, nil
 }
 
-func newRefreshToken() string {
-	token := make([]byte, 32)
-	_, _ = rand.Read(token) // never fails: it ends the program instead
-	return base64.RawURLEncoding.EncodeToString(token)
+// NewSecret makes a refresh token or a client's secret: 256 random bits, as 43
+// letters, digits, hyphens and underscores.
+func NewSecret() string {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails: it ends the program instead
+	return base64.RawURLEncoding.EncodeToString(secret)
 }
 
-// hashOf is what is stored of a refresh token. It is random enough to need no salt.
-func hashOf(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
+// HashSecret is what is stored of a secret that NewSecret made, 32 bytes. It is
+// random enough to need neither salt nor a slow hash.
+func HashSecret(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
 }
 
@@ -79,9 +82,9 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string) (Tokens, err
 	}
 	var row *ent.Session
 	var op *ent.Operator
-	next := newRefreshToken()
+	next := NewSecret()
 	err = s.store.InTx(ctx, func(tx *store.Tx) (err error) {
-		if row, err = s.exchange(ctx, tx, hashOf(refreshToken), hashOf(next)); err != nil || row == nil {
+		if row, err = s.exchange(ctx, tx, HashSecret(refreshToken), HashSecret(next)); err != nil || row == nil {
 			return err
 		}
 		op, err = tx.Operator.Get(ctx, row.OperatorID)
@@ -117,7 +120,7 @@ func (s *Service) exchange(ctx context.Context, tx *store.Tx, hash, next []byte)
 }
 
 // SignOut ends the principal's session. Its access token lives on for its few
-// minutes.
+// minutes. A client has no session to end.
 func (s *Service) SignOut(ctx context.Context, p Principal) error {
 	return s.store.InTx(ctx, func(tx *store.Tx) error {
 		return tx.Session.Update().

@@ -93,7 +93,7 @@ func (s *Service) count(ctx context.Context, subject string, limit int) error {
 		return fmt.Errorf("count sign-in: %w", err)
 	}
 	if failures > limit {
-		return fault.New(fault.RateLimited, "", "Too many failed sign-ins. Try again in %d minutes.", int(attemptWindow.Minutes()))
+		return fault.New(fault.RateLimited, "", "Too many failed attempts. Try again in %d minutes.", int(attemptWindow.Minutes()))
 	}
 	return nil
 }

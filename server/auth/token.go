@@ -7,26 +7,31 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"parley/ent"
+	"parley/ent/apiclient"
 	"parley/ent/operator"
 	"parley/server/fault"
 	"parley/server/globalid"
 )
 
 const (
-	audience     = "parley"
-	operatorKind = "operator" // of the subject's global id
+	audience = "parley"
+	// Kinds of the subject's global id.
+	operatorKind = "operator"
+	clientKind   = "apiclient"
 	// leeway forgives replicas whose clocks differ a little at a token's start.
 	// Its end is exact.
 	leeway = 5 * time.Second
 )
 
-// claims are what an access token says. The subject is the operator's id as
-// the API shows it.
+// claims are what an access token says (RFC 9068, October 2021). The subject is
+// the id of the operator or the client as the API shows it; the client's is its
+// client_id too.
 type claims struct {
 	jwt.RegisteredClaims
-	Session uuid.UUID     `json:"sid"`
-	Role    operator.Role `json:"role"`
+	Session  uuid.UUID     `json:"sid,omitzero"`
+	ClientID string        `json:"client_id,omitempty"`
+	Scope    string        `json:"scope,omitempty"`
+	Role     operator.Role `json:"role"`
 }
 
 func (s *Service) newParser() *jwt.Parser {
@@ -43,25 +48,22 @@ func (s *Service) newParser() *jwt.Parser {
 	)
 }
 
-// mint signs an access token.
-func (s *Service) mint(key signer, op *ent.Operator, session uuid.UUID) (token string, expiresAt time.Time, err error) {
+// mint signs an access token for a subject; what is the same in all is filled in.
+func (s *Service) mint(key signer, sub globalid.ID, c claims) (token string, expiresAt time.Time, err error) {
 	now := s.now()
 	// Tokens count in whole seconds: rounded up, a short life is not cut to none.
 	expiresAt = now.Add(s.opts.AccessTTL + time.Second - 1).Truncate(time.Second)
-	unsigned := jwt.NewWithClaims(jwt.SigningMethodES256, claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer:    s.opts.Issuer,
-			Subject:   op.GlobalID().String(),
-			Audience:  jwt.ClaimStrings{audience},
-			ExpiresAt: jwt.NewNumericDate(expiresAt),
-			NotBefore: jwt.NewNumericDate(now),
-			IssuedAt:  jwt.NewNumericDate(now),
-			ID:        uuid.NewString(),
-		},
-		Session: session,
-		Role:    op.Role,
-	})
-	unsigned.Header["kid"] = key.kid
+	c.RegisteredClaims = jwt.RegisteredClaims{
+		Issuer:    s.opts.Issuer,
+		Subject:   sub.String(),
+		Audience:  jwt.ClaimStrings{audience},
+		ExpiresAt: jwt.NewNumericDate(expiresAt),
+		NotBefore: jwt.NewNumericDate(now),
+		IssuedAt:  jwt.NewNumericDate(now),
+		ID:        uuid.NewString(),
+	}
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodES256, c)
+	unsigned.Header["kid"], unsigned.Header["typ"] = key.kid, "at+jwt"
 	token, err = unsigned.SignedString(key.private)
 	return token, expiresAt, err
 }
@@ -114,9 +116,17 @@ func (s *Service) verify(token string) (Principal, error) {
 
 func (c *claims) principal() (Principal, bool) {
 	sub, err := globalid.Parse(c.Subject)
-	if err != nil || sub.Kind != operatorKind || c.Session == uuid.Nil || c.ExpiresAt == nil {
+	if err != nil || c.ExpiresAt == nil {
 		return Principal{}, false
 	}
-	p := Principal{OperatorID: sub.UUID, SessionID: c.Session, Role: c.Role, ExpiresAt: c.ExpiresAt.UTC()}
-	return p, operator.RoleValidator(c.Role) == nil
+	p := Principal{SessionID: c.Session, Role: c.Role, Scope: c.Scope, ExpiresAt: c.ExpiresAt.UTC()}
+	switch sub.Kind {
+	case operatorKind:
+		p.OperatorID = sub.UUID
+		return p, c.Session != uuid.Nil && c.ClientID == "" && c.Scope == "" && operator.RoleValidator(c.Role) == nil
+	case clientKind:
+		p.ClientID = sub.UUID
+		return p, c.Session == uuid.Nil && c.ClientID == c.Subject && apiclient.RoleValidator(apiclient.Role(c.Role)) == nil
+	}
+	return Principal{}, false
 }

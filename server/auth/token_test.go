@@ -126,6 +126,52 @@ func TestATokenIsTakenOnlyIfAllItsClaimsAreRight(t *testing.T) {
 	}
 }
 
+func TestAClientsTokenIsTakenOnlyIfAllItsClaimsAreRight(t *testing.T) {
+	in := install(t, storetest.SQLite(t))
+	s := in.replica(t)
+	f := newForge(t, in)
+	id := globalid.Of("apiclient", uuid.New())
+	for name, c := range map[string]struct {
+		change jwt.MapClaims // nil removes a claim
+		ok     bool
+	}{
+		"as made":                   {nil, true},
+		"a bot's":                   {jwt.MapClaims{"role": "BOT"}, true},
+		"without scopes":            {jwt.MapClaims{"scope": nil}, true},
+		"a person's role":           {jwt.MapClaims{"role": "ADMIN"}, false},
+		"no role":                   {jwt.MapClaims{"role": nil}, false},
+		"no client":                 {jwt.MapClaims{"client_id": nil}, false},
+		"another client":            {jwt.MapClaims{"client_id": globalid.Of("apiclient", uuid.New()).String()}, false},
+		"a session":                 {jwt.MapClaims{"sid": uuid.NewString()}, false},
+		"of an operator":            {jwt.MapClaims{"sub": globalid.Of("operator", id.UUID).String()}, false},
+		"of an operator, signed in": {jwt.MapClaims{"sub": globalid.Of("operator", id.UUID).String(), "sid": uuid.NewString()}, false},
+		"of anything else":          {jwt.MapClaims{"sub": globalid.Of("queue", id.UUID).String()}, false},
+		"another issuer":            {jwt.MapClaims{"iss": "https://evil.example"}, false},
+		"another audience":          {jwt.MapClaims{"aud": "other"}, false},
+		"ended a moment ago":        {jwt.MapClaims{"exp": in.now().Unix()}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			claims := f.claims()
+			delete(claims, "sid")
+			claims["sub"], claims["client_id"], claims["role"], claims["scope"] = id.String(), id.String(), "INTEGRATOR", "chats:read chats:write"
+			for claim, value := range c.change {
+				if claims[claim] = value; value == nil {
+					delete(claims, claim)
+				}
+			}
+			p, err := s.Verify(f.sign(t, jwt.SigningMethodES256, f.private, f.kid, claims))
+			if !c.ok {
+				wantCode(t, err, fault.Unauthenticated)
+				return
+			}
+			must(t, err)
+			if p.ClientID != id.UUID || p.OperatorID != uuid.Nil {
+				t.Errorf("principal %+v", p)
+			}
+		})
+	}
+}
+
 func TestATokenIsTakenOnlyWithOurSignature(t *testing.T) {
 	in := install(t, storetest.SQLite(t))
 	s := in.replica(t)

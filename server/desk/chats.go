@@ -11,6 +11,7 @@ import (
 	"parley/ent/chat"
 	"parley/ent/event"
 	"parley/ent/operator"
+	"parley/ent/schema"
 	"parley/ent/segment"
 	"parley/server/fault"
 	"parley/server/globalid"
@@ -27,6 +28,9 @@ func (d *Desk) Accept(ctx context.Context, v Viewer, id globalid.ID) (result *en
 		}
 		if result = chat; isHolder(chat, v) {
 			return nil
+		}
+		if v.Operator == nil {
+			return fault.New(fault.Refused, "chatId", "only a person can accept a chat")
 		}
 		if !v.SeesAll() && !v.inQueue(chat.QueueID) {
 			return fault.New(fault.Refused, "chatId", "you are not a member of this chat's queue")
@@ -55,7 +59,8 @@ func (d *Desk) Accept(ctx context.Context, v Viewer, id globalid.ID) (result *en
 	return result, err
 }
 
-// Complete ends a chat. Its holder may, and supervisors may end any.
+// Complete ends a chat. Its holder may, and supervisors, and API clients that may
+// write, may end any.
 func (d *Desk) Complete(ctx context.Context, v Viewer, id globalid.ID) (result *ent.Chat, err error) {
 	err = d.write(ctx, func(c *change) error {
 		chat, err := c.lockChat(ctx, v, id)
@@ -66,7 +71,7 @@ func (d *Desk) Complete(ctx context.Context, v Viewer, id globalid.ID) (result *
 		if !ok {
 			return c.tooLate(ctx, chat)
 		}
-		if !isHolder(chat, v) && !v.SeesAll() {
+		if !isHolder(chat, v) && !(v.SeesAll() && v.Has(schema.ChatsWrite)) {
 			return fault.New(fault.Refused, "chatId", "only the operator who has the chat, or a supervisor, can complete it")
 		}
 		result, err = chat.Update().SetStatus(to).SetCompletedAt(c.now).ClearWaitingSince().AddVersion(1).Save(ctx)
@@ -87,6 +92,9 @@ func (d *Desk) MarkRead(ctx context.Context, v Viewer, id globalid.ID) (result *
 	err = d.write(ctx, func(c *change) error {
 		if result, err = c.lockChat(ctx, v, id); err != nil {
 			return err
+		}
+		if v.Operator == nil {
+			return fault.New(fault.Refused, "chatId", "only a person can read a chat")
 		}
 		return c.markRead(ctx, v, result)
 	})

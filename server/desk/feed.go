@@ -97,7 +97,7 @@ func (d *Desk) Feed(ctx context.Context, v Viewer, after *string, f EventFilter)
 // toHead passes over what is there, where the viewer's rights may have changed.
 func (f *Feed) toHead(ctx context.Context) error {
 	head := f.desk.events.Head()
-	viewer, err := f.desk.Viewer(ctx, f.viewer.id())
+	viewer, err := f.desk.again(ctx, f.viewer)
 	if err == nil {
 		f.viewer, f.position = viewer, head
 	}
@@ -219,7 +219,7 @@ func (f *Feed) take(ctx context.Context, s *Step, entries []eventlog.Entry, err 
 	if f.look(s, entries) > 0 {
 		return f.move(s), nil
 	}
-	viewer, err := f.desk.Viewer(ctx, f.viewer.id())
+	viewer, err := f.desk.again(ctx, f.viewer)
 	if err != nil {
 		return false, err
 	}

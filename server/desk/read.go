@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"parley/ent"
+	"parley/ent/apiclient"
 	"parley/ent/channel"
 	"parley/ent/chat"
 	"parley/ent/chatread"
@@ -195,6 +196,25 @@ func (v Viewer) visibleOperator() predicate.Operator {
 	})
 }
 
+// APIClients lists them all: who asks is an administrator.
+func (d *Desk) APIClients(ctx context.Context, p paging.Args) (paging.List[*ent.APIClient], error) {
+	s, err := p.Check(paging.ByName)
+	if err != nil {
+		return paging.List[*ent.APIClient]{}, err
+	}
+	rows, err := d.store.Client().APIClient.Query().Where(s.Where(apiclient.FieldName, false)).All(ctx)
+	return paging.Of(s, rows, func(c *ent.APIClient) paging.Place { return paging.Place{By: c.Name, ID: c.ID} }), err
+}
+
+// visibleAPIClient holds, but for administrators, for the viewer itself: whoever
+// has not to give access need not know who has it.
+func (v Viewer) visibleAPIClient() predicate.APIClient {
+	if v.Role() == operator.RoleAdmin {
+		return func(*entsql.Selector) {}
+	}
+	return apiclient.ID(v.id())
+}
+
 // Messages lists the same page of several chats, oldest message first: without
 // arguments the last ones. The caller has seen that the chats are visible.
 func (d *Desk) Messages(ctx context.Context, chats []uuid.UUID, p paging.Args) (map[uuid.UUID]paging.List[*ent.Message], error) {
@@ -256,6 +276,8 @@ func (d *Desk) Nodes(ctx context.Context, v Viewer, ids []globalid.ID, edges boo
 			err = keep[*ent.Queue](found)(client.Queue.Query().Where(queue.IDIn(ids...), v.visibleQueue()).All(ctx))
 		case "operator":
 			err = keep[*ent.Operator](found)(client.Operator.Query().Where(operator.IDIn(ids...), v.visibleOperator()).All(ctx))
+		case "apiclient":
+			err = keep[*ent.APIClient](found)(client.APIClient.Query().Where(apiclient.IDIn(ids...), v.visibleAPIClient()).All(ctx))
 		}
 		all = append(all, err)
 	}
@@ -300,7 +322,7 @@ func (d *Desk) VisibleChats(ctx context.Context, v Viewer, ids []uuid.UUID, edge
 }
 
 // Unread counts, for each chat, the customer's messages that the viewer has not
-// read.
+// read; a machine never reads any.
 func (d *Desk) Unread(ctx context.Context, v Viewer, chats []*ent.Chat) (map[uuid.UUID]int, error) {
 	ids, unread := make([]uuid.UUID, len(chats)), map[uuid.UUID]int{}
 	for i, c := range chats {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"parley/ent"
+	"parley/ent/chat"
 	"parley/ent/delivery"
 	"parley/ent/event"
 	"parley/ent/message"
@@ -19,9 +20,9 @@ import (
 // MaxText is the longest text of one message, in characters.
 const MaxText = 20_000
 
-// Send accepts a text for the customer of a chat that the viewer has: it is
-// stored, and queued after what was accepted before it. key, if not empty,
-// makes repeating harmless.
+// Send accepts a text for the customer of a chat that the viewer has, or, of an
+// API client, of one that nobody has: it is stored, and queued after what was
+// accepted before it. key, if not empty, makes repeating harmless.
 func (d *Desk) Send(ctx context.Context, v Viewer, id globalid.ID, text, key string) (result *ent.Message, err error) {
 	text = clean(text)
 	if n := utf8.RuneCountInString(text); n == 0 || n > MaxText {
@@ -49,8 +50,8 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 	if err != nil {
 		return nil, err
 	}
-	if !isHolder(chat, v) {
-		return nil, fault.New(fault.Refused, "chatId", "only the operator who has the chat can write in it: accept it first")
+	if err := checkVoice(chat, v); err != nil {
+		return nil, err
 	}
 	if c.d.windowClosed(chat) {
 		return nil, fault.New(fault.Refused, "chatId", "the reply window is closed: the customer has to write first")
@@ -66,8 +67,12 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 	if !sent.After(chat.LastMessageAt) { // the provider's clock may be ahead of ours
 		sent = chat.LastMessageAt.Add(time.Microsecond)
 	}
+	author := message.AuthorKindOperator
+	if v.Machine != nil {
+		author = message.AuthorKindSystem
+	}
 	m, err := c.Message.Create().SetChatID(chat.ID).SetChannelID(chat.ChannelID).
-		SetDirection(message.DirectionOutbound).SetAuthorKind(message.AuthorKindOperator).SetAuthorID(v.id()).
+		SetDirection(message.DirectionOutbound).SetAuthorKind(author).SetAuthorID(v.id()).
 		SetContentKind(message.ContentKindText).SetText(text).SetState(message.StatePending).
 		SetSentAt(sent).SetCreatedAt(c.now).Save(ctx)
 	if err != nil {
@@ -81,7 +86,26 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 		return nil, err
 	}
 	c.chatEvent(event.KindMessageAdded, chat, m, nil, nil)
+	if v.Operator == nil { // a machine marks nothing as read
+		return m, nil
+	}
 	return m, c.markRead(ctx, v, chat)
+}
+
+// checkVoice holds that a chat never has two voices at once: it is its operator
+// who writes, and, while it waits and is in nobody's hands, an API client that may.
+func checkVoice(of *ent.Chat, v Viewer) error {
+	switch {
+	case isHolder(of, v):
+		return nil
+	case v.Machine == nil:
+		return fault.New(fault.Refused, "chatId", "only the operator who has the chat can write in it: accept it first")
+	case !v.Has(schema.ChatsWrite):
+		return fault.New(fault.Refused, "chatId", "writing takes the scope %s", schema.ChatsWrite)
+	case of.Status != chat.StatusWaiting:
+		return fault.New(fault.Refused, "chatId", "an API client can write only in a chat that waits: this one is %s", of.Status)
+	}
+	return nil
 }
 
 // queueParts makes a message's deliveries and puts them, in order, into the

@@ -9,19 +9,29 @@ import (
 	"github.com/google/uuid"
 
 	"parley/ent"
+	"parley/ent/apiclient"
 	"parley/ent/chat"
 	"parley/ent/operator"
 	"parley/ent/predicate"
 	"parley/ent/schema"
 	"parley/ent/segment"
 	"parley/server/fault"
+	"parley/server/globalid"
 )
 
-// Viewer is somebody who reads: who they are and what they may see. The zero
-// Viewer is nobody and sees nothing.
+// Viewer is somebody who reads, an operator or an API client: who they are and
+// what they may see. The zero Viewer is nobody and sees nothing.
 type Viewer struct {
 	Operator *ent.Operator
-	Queues   []uuid.UUID
+	Machine  *Machine
+	Queues   []uuid.UUID // of an operator
+}
+
+// Machine is an API client with a token.
+type Machine struct {
+	*ent.APIClient
+	Scopes  []string // those of its token that it still has
+	granted []string // all of its token
 }
 
 // Viewer loads who an operator is and which queues are theirs.
@@ -42,28 +52,94 @@ func (d *Desk) Viewer(ctx context.Context, id uuid.UUID) (Viewer, error) {
 	return v, err
 }
 
-// Role is the viewer's role, empty for nobody.
-func (v Viewer) Role() operator.Role {
-	if v.Operator == nil {
-		return ""
+// Machine loads who an API client is, with a token that is for these scopes. One
+// that was revoked is nobody any more, whatever its token says.
+func (d *Desk) Machine(ctx context.Context, id uuid.UUID, scopes []string) (Viewer, error) {
+	client, err := d.store.Client().APIClient.Query().Where(apiclient.ID(id)).Only(ctx)
+	if ent.IsNotFound(err) || err == nil && client.RevokedAt != nil {
+		return Viewer{}, fault.New(fault.Unauthenticated, "", "this API client is gone or was revoked")
 	}
-	return v.Operator.Role
+	if err != nil {
+		return Viewer{}, err
+	}
+	m := &Machine{APIClient: client, granted: scopes}
+	for _, scope := range scopes {
+		if slices.Contains(client.Scopes, scope) {
+			m.Scopes = append(m.Scopes, scope)
+		}
+	}
+	return Viewer{Machine: m}, nil
 }
 
-// SeesAll says whether every conversation is the viewer's to read.
+// again loads a viewer as they are now.
+func (d *Desk) again(ctx context.Context, v Viewer) (Viewer, error) {
+	if v.Machine != nil {
+		return d.Machine(ctx, v.Machine.ID, v.Machine.granted)
+	}
+	return d.Viewer(ctx, v.id())
+}
+
+// Nobody says that nobody is signed in.
+func (v Viewer) Nobody() bool { return v.Operator == nil && v.Machine == nil }
+
+// Role is the viewer's role, empty for nobody.
+func (v Viewer) Role() operator.Role {
+	switch {
+	case v.Operator != nil:
+		return v.Operator.Role
+	case v.Machine != nil:
+		return operator.Role(v.Machine.Role)
+	}
+	return ""
+}
+
+// Has says whether the viewer may do what a scope is for. People may what their
+// role allows; an integrator's role has nothing to do with conversations, and
+// each thing takes its scope.
+func (v Viewer) Has(scope string) bool {
+	switch v.Role() {
+	case operator.RoleAdmin, operator.RoleSupervisor, operator.RoleOperator:
+		return true
+	}
+	return slices.Contains(v.Scopes(), scope)
+}
+
+// Scopes are what the viewer's token is for, of a machine; people have none.
+func (v Viewer) Scopes() []string {
+	if v.Machine == nil {
+		return nil
+	}
+	return v.Machine.Scopes
+}
+
+// SeesAll says whether every conversation is the viewer's to read. Who may write
+// in them may read what they write in.
 func (v Viewer) SeesAll() bool {
-	return v.Role() == operator.RoleAdmin || v.Role() == operator.RoleSupervisor
+	switch v.Role() {
+	case operator.RoleAdmin, operator.RoleSupervisor:
+		return true
+	case operator.RoleIntegrator:
+		return v.Has(schema.ChatsRead) || v.Has(schema.ChatsWrite)
+	}
+	return false
 }
 
 // readsSettings says whether the viewer reads all channels, queues and people.
 func (v Viewer) readsSettings() bool { return v.SeesAll() || v.Role() == operator.RoleIntegrator }
 
-func (v Viewer) id() uuid.UUID {
-	if v.Operator == nil {
-		return uuid.Nil
+// GlobalID is who the viewer is.
+func (v Viewer) GlobalID() globalid.ID {
+	switch {
+	case v.Operator != nil:
+		return v.Operator.GlobalID()
+	case v.Machine != nil:
+		return v.Machine.GlobalID()
 	}
-	return v.Operator.ID
+	return globalid.ID{}
 }
+
+// id is the operator's or the client's; the two have none in common.
+func (v Viewer) id() uuid.UUID { return v.GlobalID().UUID }
 
 func (v Viewer) inQueue(queue *uuid.UUID) bool {
 	return queue != nil && slices.Contains(v.Queues, *queue)
@@ -86,10 +162,10 @@ func (v Viewer) seesChats() bool {
 
 // in says whether the viewer belongs to an audience. It is visible for events.
 func (v Viewer) in(a schema.Audience) bool {
-	switch v.Role() {
-	case operator.RoleAdmin, operator.RoleSupervisor:
+	switch {
+	case v.SeesAll():
 		return true
-	case operator.RoleOperator, operator.RoleBot:
+	case v.seesChats():
 		return slices.Contains(a.Operators, v.id()) ||
 			slices.ContainsFunc(a.Queues, func(q uuid.UUID) bool { return slices.Contains(v.Queues, q) })
 	}
@@ -99,10 +175,10 @@ func (v Viewer) in(a schema.Audience) bool {
 // visible is the same for rows: the one predicate that every read of chats, and
 // of what belongs to them, carries.
 func (v Viewer) visible() predicate.Chat {
-	switch v.Role() {
-	case operator.RoleAdmin, operator.RoleSupervisor:
+	switch {
+	case v.SeesAll():
 		return func(*entsql.Selector) {}
-	case operator.RoleOperator, operator.RoleBot:
+	case v.seesChats():
 		return chat.Or(chat.QueueIDIn(v.Queues...), func(s *entsql.Selector) {
 			held := entsql.Dialect(s.Dialect()).Select(segment.FieldChatID).From(entsql.Table(segment.Table)).
 				Where(entsql.EQ(segment.FieldOperatorID, v.id()))

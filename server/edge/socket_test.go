@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"parley/ent/operator"
 	"parley/server/app/apptest"
 	"parley/server/edge"
 )
@@ -212,11 +213,15 @@ func TestTheSixtyFifthOperationAtOnceIsRefusedAndTheOthersGoOn(t *testing.T) {
 
 func TestASocketEndsWithItsToken(t *testing.T) {
 	w := apptest.Start(t, apptest.Options{Environ: []string{"PARLEY_ACCESS_TOKEN_TTL=2s"}})
-	s := w.Connect(w.SignIn(apptest.AdminEmail))
-	s.Watch("1", "")
+	sockets := []*apptest.Socket{w.Connect(w.SignIn(apptest.AdminEmail)), w.Connect(w.AddMachine("Importer", operator.RoleIntegrator))}
+	for _, s := range sockets {
+		s.Watch("1", "")
+	}
 	start := time.Now()
-	if code := s.Closed(); code != 4403 || time.Since(start) > 5*time.Second {
-		t.Errorf("closed with %d after %v", code, time.Since(start))
+	for _, s := range sockets {
+		if code := s.Closed(); code != 4403 || time.Since(start) > 5*time.Second {
+			t.Errorf("closed with %d after %v", code, time.Since(start))
+		}
 	}
 	w.Until("nothing is left of it", func() bool { return connections(w) == 0 })
 }

@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"parley/ent/operator"
 )
 
 // Client asks the API as somebody.
@@ -19,7 +22,8 @@ type Client struct {
 	URL          string // of the app
 	Token        string // empty is nobody's
 	RefreshToken string
-	ID           string // of the operator
+	ID           string // of the operator or the API client
+	Secret       string // of the API client
 }
 
 // Anonymous asks without a token.
@@ -36,6 +40,46 @@ func (w *World) SignInBy(email, password string) *Client {
 		accessToken refreshToken operator { id } userErrors { code message } } }`, map[string]any{"e": email, "p": password})
 	c.Token, c.RefreshToken, c.ID = a.String("signIn.accessToken"), a.String("signIn.refreshToken"), a.String("signIn.operator.id")
 	return c
+}
+
+// AddMachine makes an API client, which gets itself a token.
+func (w *World) AddMachine(name string, role operator.Role, scopes ...string) *Client {
+	w.t.Helper()
+	a := w.Admin.Must(`mutation($i: CreateApiClientInput!) { createApiClient(input: $i) { apiClient { clientId } clientSecret userErrors { code message } } }`,
+		map[string]any{"i": map[string]any{"name": name, "role": role, "scopes": scopes}})
+	c := w.Anonymous()
+	c.ID, c.Secret = a.String("createApiClient.apiClient.clientId"), a.String("createApiClient.clientSecret")
+	var refused string
+	if c.Token, refused = c.AskToken(); refused != "" {
+		w.t.Fatal(name, refused)
+	}
+	return c
+}
+
+// AskToken asks the token endpoint for a token, for some scopes or, if none are
+// named, for all. refused is the error's code.
+func (c *Client) AskToken(scopes ...string) (token, refused string) {
+	c.t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {strings.Join(scopes, " ")}}
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, c.URL+"/oauth/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(c.ID, c.Secret) // neither has anything that would have to be encoded
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var body struct {
+		Token string `json:"access_token"`
+		Error string `json:"error"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&body); err != nil {
+		c.t.Fatal(err)
+	}
+	return body.Token, body.Error
 }
 
 // Answer is what came back.
