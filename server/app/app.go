@@ -157,6 +157,9 @@ func (a *App) wire(ctx context.Context) error {
 	if err := a.letIn(ctx, box); err != nil {
 		return err
 	}
+	if err := a.openIdentity(ctx); err != nil {
+		return err
+	}
 	client := &messenger.Client{
 		BaseURL: c.GraphURL, DialogURL: c.FacebookURL, Version: c.GraphVersion, Now: o.Now,
 		App: func() messenger.App {

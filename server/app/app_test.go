@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"parley/ent/operator"
 	"parley/server/app"
 	"parley/server/app/apptest"
+	"parley/server/audit"
 	"parley/server/config"
 	"parley/server/seal"
 	"parley/server/settings"
@@ -260,4 +262,58 @@ func TestAfterRotatingTheOldSecretKeyCanGo(t *testing.T) {
 		t.Errorf("the app's secret is %q", secret)
 	}
 	after.SignIn(apptest.AdminEmail)
+}
+
+func TestTheIdentityServerInsideIsNamedInTheSettingsAtTheFirstStart(t *testing.T) {
+	first := apptest.Start(t, apptest.Options{Postgres: true})
+	check := func(w *apptest.World, url string) {
+		t.Helper()
+		v := w.App.Settings.Current()
+		if v.Text(settings.IdentityServerURL) != url {
+			t.Errorf("its address is %q, not %q", v.Text(settings.IdentityServerURL), url)
+		}
+		if _, err := w.App.Auth.CheckClient(t.Context(), v.Text(settings.IdentityServerClientID), v.Text(settings.IdentityServerClientSecret)); err != nil {
+			t.Error(err)
+		}
+	}
+	check(first, "http://parley.test")
+	o := apptest.Options{Database: first.Options.Database, SecretKey: first.Options.SecretKey, Bare: true, Environ: []string{"PARLEY_PUBLIC_URL=https://desk.test"}}
+	check(apptest.Start(t, o), "https://desk.test")
+
+	// An outside one stays, and what was taken away is not filled in again.
+	set := func(url *string) {
+		t.Helper()
+		if _, err := first.App.Settings.Update(t.Context(), audit.Actor{}, settings.Change{Values: []settings.Value{
+			{Code: settings.IdentityServerURL, Value: url}, {Code: settings.IdentityServerClientSecret, Value: url},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside := "https://id.test/realm"
+	for _, url := range []*string{&outside, nil} {
+		set(url)
+		want := ""
+		if url != nil {
+			want = *url
+		}
+		if got := apptest.Start(t, o).App.Settings.Current().Text(settings.IdentityServerURL); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+func TestReplicasThatStartTogetherAgreeOnTheIdentityServer(t *testing.T) {
+	o := apptest.Options{Database: storetest.PostgresURL(t), SecretKey: seal.Generate(), Bare: true}
+	var both sync.WaitGroup
+	worlds := make([]*apptest.World, 3)
+	for i := range worlds {
+		both.Go(func() { worlds[i] = apptest.Start(t, o) })
+	}
+	both.Wait()
+	for _, w := range worlds {
+		v := w.App.Settings.Current()
+		if _, err := w.App.Auth.CheckClient(t.Context(), v.Text(settings.IdentityServerClientID), v.Text(settings.IdentityServerClientSecret)); err != nil {
+			t.Errorf("%s: %v", v.Text(settings.IdentityServerClientID), err)
+		}
+	}
 }

@@ -204,16 +204,35 @@ func (s *Settings) Update(ctx context.Context, by audit.Actor, c Change) (*Value
 // Fill sets what was never set; empty values fill nothing. What an administrator
 // has set or cleared stays.
 func (s *Settings) Fill(ctx context.Context, values map[Code]string) error {
-	_, err := s.write(ctx, audit.Actor{}, func(now *Values) (map[Code]string, error) {
+	_, err := s.write(ctx, audit.Actor{}, unset(values), false)
+	return err
+}
+
+// FillIn is Fill within a transaction; Refresh must follow its commit.
+func (s *Settings) FillIn(ctx context.Context, tx *store.Tx, values map[Code]string) error {
+	_, _, err := s.writeIn(ctx, tx, audit.Actor{}, unset(values), false)
+	return err
+}
+
+// Refresh reads what was changed elsewhere.
+func (s *Settings) Refresh(ctx context.Context) error { return s.follow(ctx) }
+
+func unset(values map[Code]string) func(*Values) (map[Code]string, error) {
+	return func(now *Values) (map[Code]string, error) {
 		fresh := map[Code]string{}
 		for code, value := range values {
-			if _, known := now.changed[code]; !known && value != "" {
+			if !now.WasSet(code) && value != "" {
 				fresh[code] = value
 			}
 		}
 		return fresh, nil
-	}, false)
-	return err
+	}
+}
+
+// WasSet says whether a setting was ever set, be it cleared since.
+func (v *Values) WasSet(c Code) bool {
+	_, was := v.changed[c]
+	return was
 }
 
 // check gives values their form.
@@ -239,43 +258,47 @@ func (c Change) check() (map[Code]string, error) {
 }
 
 // write gives settings the values that are wanted, given those there are.
-func (s *Settings) write(ctx context.Context, by audit.Actor, want func(*Values) (map[Code]string, error), dryRun bool) (*Values, error) {
-	var after *Values
-	var changed []Code
-	at := s.options.Now().UTC().Truncate(time.Microsecond)
-	err := s.store.InTx(ctx, func(tx *store.Tx) error {
-		if err := tx.Lock(ctx, setting.Table); err != nil {
-			return err
-		}
-		before, err := s.load(ctx, tx.Client)
-		if err != nil {
-			return err
-		}
-		values, err := want(before)
-		if err != nil {
-			return err
-		}
-		after, changed = before.with(values, at)
-		if dryRun {
-			after.Version = before.Version
-		}
-		if dryRun || len(changed) == 0 {
-			return nil
-		}
-		if err := s.save(ctx, tx, after, changed); err != nil {
-			return err
-		}
-		if err := audit.Add(ctx, tx, at, by, changesOf(before, after, changed)...); err != nil {
-			return err
-		}
-		return eventlog.Append(ctx, tx, []*ent.Event{{At: at, Kind: event.KindSettingsUpdated, Facts: map[string]string{"codes": joined(changed)}}})
+func (s *Settings) write(ctx context.Context, by audit.Actor, want func(*Values) (map[Code]string, error), dryRun bool) (after *Values, err error) {
+	changed := false
+	err = s.store.InTx(ctx, func(tx *store.Tx) error {
+		after, changed, err = s.writeIn(ctx, tx, by, want, dryRun)
+		return err
 	})
-	if err != nil || dryRun || len(changed) == 0 {
+	if err != nil || !changed {
 		return after, err
 	}
 	s.show(after)
 	s.options.Changed()
 	return after, nil
+}
+
+func (s *Settings) writeIn(ctx context.Context, tx *store.Tx, by audit.Actor, want func(*Values) (map[Code]string, error), dryRun bool) (_ *Values, changed bool, err error) {
+	if err := tx.Lock(ctx, setting.Table); err != nil {
+		return nil, false, err
+	}
+	before, err := s.load(ctx, tx.Client)
+	if err != nil {
+		return nil, false, err
+	}
+	values, err := want(before)
+	if err != nil {
+		return nil, false, err
+	}
+	at := s.options.Now().UTC().Truncate(time.Microsecond)
+	after, codes := before.with(values, at)
+	if dryRun {
+		after.Version = before.Version
+	}
+	if dryRun || len(codes) == 0 {
+		return after, false, nil
+	}
+	if err := s.save(ctx, tx, after, codes); err != nil {
+		return nil, false, err
+	}
+	if err := audit.Add(ctx, tx, at, by, changesOf(before, after, codes)...); err != nil {
+		return nil, false, err
+	}
+	return after, true, eventlog.Append(ctx, tx, []*ent.Event{{At: at, Kind: event.KindSettingsUpdated, Facts: map[string]string{"codes": joined(codes)}}})
 }
 
 // with gives the values after a change, and which of them it changes.
