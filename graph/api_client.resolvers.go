@@ -53,6 +53,7 @@ func (r *queryResolver) APIClients(ctx context.Context, first *int, after *strin
 	return apiClientConnection(seen(load(ctx).sawAPIClient)(r.Desk.APIClients(ctx, forward(first, after))))
 }
 
+//lint:ignore ST1003 the name is made from that of the type
 func (r *Resolver) ApiClient() generated.ApiClientResolver { return &apiClientResolver{r} }
 
 type apiClientResolver struct{ *Resolver }

@@ -257,6 +257,16 @@ func TestAPIClientsWithOtherScopesDoNotShareAStream(t *testing.T) {
 	})
 }
 
+func TestWhoAMachineIsTakesOneStatement(t *testing.T) {
+	seen := &statements{}
+	apptest.Each(t, apptest.Options{Store: seen.watch}, func(t *testing.T, w *world) {
+		machine := w.AddMachine("Importer", operator.RoleIntegrator, "chats:read")
+		if list := seen.of(func() { machine.Must(`{ viewer { role permissions apiClient { id scopes } } }`, nil) }); len(list) != 1 {
+			t.Errorf("it takes %d:\n%s", len(list), strings.Join(list, "\n"))
+		}
+	})
+}
+
 func TestNoSecretOfAnAPIClientIsStoredOrLogged(t *testing.T) {
 	w := apptest.Start(t, apptest.Options{})
 	machine := w.AddMachine("Importer", operator.RoleIntegrator, "chats:read")

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -315,5 +316,33 @@ func TestReplicasThatStartTogetherAgreeOnTheIdentityServer(t *testing.T) {
 		if _, err := w.App.Auth.CheckClient(t.Context(), v.Text(settings.IdentityServerClientID), v.Text(settings.IdentityServerClientSecret)); err != nil {
 			t.Errorf("%s: %v", v.Text(settings.IdentityServerClientID), err)
 		}
+	}
+}
+
+func TestTheIdentityServerIsFoundByItsDiscoveryDocument(t *testing.T) {
+	for name, environ := range map[string][]string{"development": nil, "production": {"PARLEY_PRODUCTION=true"}} {
+		t.Run(name, func(t *testing.T) {
+			w := apptest.Start(t, apptest.Options{Environ: environ})
+			read := func(path string) (document map[string]any) {
+				response, err := http.Get(w.URL + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close()
+				if err := json.NewDecoder(response.Body).Decode(&document); err != nil || response.StatusCode != http.StatusOK {
+					t.Fatal(path, response.Status, err)
+				}
+				return document
+			}
+			const issuer = "http://parley.test"
+			found := read("/.well-known/openid-configuration")
+			if found["issuer"] != issuer || found["token_endpoint"] != issuer+"/oauth/token" {
+				t.Errorf("discovery says %v", found)
+			}
+			keys := read(strings.TrimPrefix(found["jwks_uri"].(string), issuer))
+			if _, refused := w.AddMachine("Importer", operator.RoleIntegrator).AskToken(); refused != "" || len(keys["keys"].([]any)) != 1 {
+				t.Errorf("keys %v, a token is refused with %q", keys, refused)
+			}
+		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -96,6 +97,9 @@ func TestOthersLibrariesGetAndVerifyTokens(t *testing.T) {
 			must(t, err)
 			if token.Type() != "Bearer" || token.Extra("scope") != "chats:read" || token.Extra("expires_in") != float64(accessTTL.Seconds()) {
 				t.Errorf("%s: %s, scope %v, ends in %v", name, token.Type(), token.Extra("scope"), token.Extra("expires_in"))
+			}
+			if head, _, err := jwt.NewParser().ParseUnverified(token.AccessToken, jwt.MapClaims{}); err != nil || head.Header["typ"] != "at+jwt" {
+				t.Errorf("%s: the token's head is %v", name, head.Header)
 			}
 			verified, err := in.accepts(t, token.AccessToken)
 			must(t, err)

@@ -94,7 +94,7 @@ func (d *Desk) MarkRead(ctx context.Context, v Viewer, id globalid.ID) (result *
 			return err
 		}
 		if v.Operator == nil {
-			return fault.New(fault.Refused, "chatId", "only a person can read a chat")
+			return fault.New(fault.Refused, "chatId", "only a person can mark a chat as read")
 		}
 		return c.markRead(ctx, v, result)
 	})

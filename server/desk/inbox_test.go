@@ -28,10 +28,7 @@ func TestAnInboxHasExactlyTheVisibleChatsInOrder(t *testing.T) {
 		people := b.operators("a", "b", "c", "d")
 		b.randomChats(queues, people)
 		rapid.Check(t, func(t *rapid.T) {
-			v := Viewer{Queues: rapid.SliceOfDistinct(rapid.SampledFrom(queues), rapid.ID[uuid.UUID]).Draw(t, "queues")}
-			if who := rapid.IntRange(-1, len(people)-1).Draw(t, "who"); who >= 0 {
-				v.Operator = &ent.Operator{ID: people[who].id(), Role: rapid.SampledFrom(roles).Draw(t, "role")}
-			}
+			v := anyViewer(t, queues, people)
 			var f ChatFilter
 			if rapid.Bool().Draw(t, "by status") {
 				f.Status = rapid.SliceOfN(rapid.SampledFrom(allStatuses), 0, 3).Draw(t, "statuses")

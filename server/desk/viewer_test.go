@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"parley/ent"
+	"parley/ent/apiclient"
 	"parley/ent/chat"
 	"parley/ent/operator"
 	"parley/ent/schema"
@@ -35,10 +36,7 @@ func TestAChatIsVisibleExactlyToTheAudienceOfItsEvents(t *testing.T) {
 			ids[i] = c.ID
 		}
 		rapid.Check(t, func(t *rapid.T) {
-			v := Viewer{Queues: rapid.SliceOfDistinct(rapid.SampledFrom(queues), rapid.ID[uuid.UUID]).Draw(t, "queues")}
-			if who := rapid.IntRange(-1, len(people)-1).Draw(t, "who"); who >= 0 {
-				v.Operator = &ent.Operator{ID: people[who].id(), Role: rapid.SampledFrom(roles).Draw(t, "role")}
-			}
+			v := anyViewer(t, queues, people)
 			want := map[uuid.UUID]bool{}
 			for _, c := range chats {
 				if v.in(audienceOf(c)) {
@@ -56,6 +54,24 @@ func TestAChatIsVisibleExactlyToTheAudienceOfItsEvents(t *testing.T) {
 			}
 		})
 	})
+}
+
+// anyViewer is nobody, one of the people with any role and queues, or a machine,
+// even one with the id of one of them.
+func anyViewer(t *rapid.T, queues []uuid.UUID, people []Viewer) Viewer {
+	v := Viewer{Queues: rapid.SliceOfDistinct(rapid.SampledFrom(queues), rapid.ID[uuid.UUID]).Draw(t, "queues")}
+	who := rapid.IntRange(-1, len(people)-1).Draw(t, "who")
+	switch {
+	case who < 0:
+	case rapid.Bool().Draw(t, "machine"):
+		v.Machine = &Machine{
+			APIClient: &ent.APIClient{ID: people[who].id(), Role: rapid.SampledFrom([]apiclient.Role{apiclient.RoleIntegrator, apiclient.RoleBot}).Draw(t, "role")},
+			Scopes:    rapid.SliceOfDistinct(rapid.SampledFrom(schema.Scopes), rapid.ID[string]).Draw(t, "scopes"),
+		}
+	default:
+		v.Operator = &ent.Operator{ID: people[who].id(), Role: rapid.SampledFrom(roles).Draw(t, "role")}
+	}
+	return v
 }
 
 // randomChats are of random queues and have random operators before and now.
