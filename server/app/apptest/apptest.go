@@ -221,10 +221,15 @@ func (w *World) Hears(from *messengertest.Person, text string) (chat string) {
 	from.Writes(text)
 	w.Until(text+" has come", func() bool {
 		chat = w.chatOf(text, before)
-		// The log is read at once, followed a moment later: whoever subscribes
-		// after this hears it no more.
-		return chat != "" && w.chatOf(text, w.cursor()) == ""
+		return chat != ""
 	})
+	// The log is read at once, followed a moment later: whoever subscribes after
+	// this hears it no more.
+	var last int64
+	if err := w.Store.DB.QueryRowContext(w.t.Context(), "SELECT MAX(id) FROM events").Scan(&last); err != nil {
+		w.t.Fatal(err)
+	}
+	w.Until(text+" is followed", func() bool { return w.App.Desk.Events().Head() >= last })
 	return chat
 }
 
