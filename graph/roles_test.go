@@ -51,6 +51,8 @@ var access = map[string]struct{ who, operation string }{
 	"Query.events":        {signedIn, `{ events { cursor } }`},
 	"Query.webhookEvents": {settles, `{ webhookEvents { nodes { id } } }`},
 
+	"Query.channelSetup":            {reads, `{ channelSetup(provider: FACEBOOK_MESSENGER) { ready } }`},
+	"Mutation.testIdentityServer":   {settles, `mutation { testIdentityServer { passed userErrors { code } } }`},
 	"Query.facebookLogin":           {settles, `{ facebookLogin(id: "$id") { id } }`},
 	"Mutation.startFacebookLogin":   {settles, `mutation { startFacebookLogin(input: {returnTo: "https://nowhere.test"}) { userErrors { code } } }`},
 	"Mutation.connectFacebookPages": {settles, `mutation { connectFacebookPages(input: {loginId: "$id", pageIds: []}) { userErrors { code } } }`},

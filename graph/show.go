@@ -166,6 +166,15 @@ func orNull[T any](found *T, err error) (*T, error) {
 	return found, err
 }
 
+func tested(failure *auth.IdentityFailure, err error) (*model.TestIdentityServerPayload, error) {
+	userErrors, err := failures(err)
+	payload := &model.TestIdentityServerPayload{Passed: failure == nil && err == nil && len(userErrors) == 0, UserErrors: userErrors}
+	if failure != nil {
+		payload.FailedStep, payload.Reason = &failure.Step, &failure.Reason
+	}
+	return payload, err
+}
+
 func settingsChange(in model.UpdateSystemSettingsInput) settings.Change {
 	c := settings.Change{DryRun: in.DryRun, ExpectedVersion: number(in.ExpectedVersion)}
 	for _, s := range in.Settings {

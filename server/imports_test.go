@@ -41,7 +41,7 @@ var mayImport = map[string]string{
 	// The domain, and what brings the provider's world to it and back.
 	"server/desk":     "ent server/audit server/eventlog server/fault server/globalid server/paging server/store server/work",
 	"server/ingest":   "ent server/desk server/fault server/globalid server/messenger server/paging server/store",
-	"server/channels": "ent server/audit server/desk server/fault server/globalid server/messenger server/seal server/store server/work",
+	"server/channels": "ent server/audit server/auth server/desk server/fault server/globalid server/messenger server/seal server/settings server/store server/work",
 	"server/sender":   "ent server/channels server/desk server/messenger server/store server/work",
 
 	// The API.
@@ -58,6 +58,7 @@ var mayImport = map[string]string{
 	"server/filled":                  "server/store",
 	"server/filled/filldb":           "server/filled server/globalid server/store",
 	"server/app/apptest":             everything,
+	"server/channels/channelstest":   "server/auth server/channels server/messenger server/seal server/settings server/store",
 }
 
 // onlyForTests may be imported by no program but those that show or simulate.

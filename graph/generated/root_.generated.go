@@ -5,6 +5,7 @@ package generated
 import (
 	"context"
 	"fmt"
+	"parley/ent/channel"
 	"parley/ent/operator"
 	"parley/ent/webhookevent"
 	"parley/graph/exec"
@@ -29,6 +30,7 @@ type ResolverRoot interface {
 	Attachment() AttachmentResolver
 	AuditEntry() AuditEntryResolver
 	Channel() ChannelResolver
+	ChannelSetup() ChannelSetupResolver
 	Chat() ChatResolver
 	ChatEventBatch() ChatEventBatchResolver
 	Contact() ContactResolver
@@ -39,6 +41,7 @@ type ResolverRoot interface {
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Queue() QueueResolver
+	SetupPrecondition() SetupPreconditionResolver
 	Subscription() SubscriptionResolver
 	SystemSetting() SystemSettingResolver
 	WebhookEvent() WebhookEventResolver
@@ -148,6 +151,12 @@ type ComplexityRoot struct {
 		At        func(childComplexity int) int
 		ChannelID func(childComplexity int) int
 		Cursor    func(childComplexity int) int
+	}
+
+	ChannelSetup struct {
+		Preconditions  func(childComplexity int) int
+		Ready          func(childComplexity int) int
+		SupportContact func(childComplexity int) int
 	}
 
 	ChannelUpdated struct {
@@ -383,6 +392,7 @@ type ComplexityRoot struct {
 		SignIn                func(childComplexity int, input model.SignInInput) int
 		SignOut               func(childComplexity int) int
 		StartFacebookLogin    func(childComplexity int, input model.StartFacebookLoginInput) int
+		TestIdentityServer    func(childComplexity int) int
 		UnarchiveChannel      func(childComplexity int, input model.ChannelInput) int
 		UpdateAPIClient       func(childComplexity int, input model.UpdateAPIClientInput) int
 		UpdateChannel         func(childComplexity int, input model.UpdateChannelInput) int
@@ -427,6 +437,7 @@ type ComplexityRoot struct {
 	Query struct {
 		APIClients     func(childComplexity int, first *int, after *string) int
 		AuditEntries   func(childComplexity int, first *int, after *string) int
+		ChannelSetup   func(childComplexity int, provider channel.Provider) int
 		Channels       func(childComplexity int, archived bool, first *int, after *string) int
 		Chats          func(childComplexity int, first *int, after *string, filter *model.ChatFilter) int
 		Contacts       func(childComplexity int, first *int, after *string) int
@@ -493,6 +504,13 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	SetupPrecondition struct {
+		Code     func(childComplexity int) int
+		Reason   func(childComplexity int) int
+		Settings func(childComplexity int) int
+		Status   func(childComplexity int) int
+	}
+
 	SignInPayload struct {
 		AccessToken  func(childComplexity int) int
 		ExpiresAt    func(childComplexity int) int
@@ -544,6 +562,13 @@ type ComplexityRoot struct {
 		At     func(childComplexity int) int
 		Codes  func(childComplexity int) int
 		Cursor func(childComplexity int) int
+	}
+
+	TestIdentityServerPayload struct {
+		FailedStep func(childComplexity int) int
+		Passed     func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	TextContent struct {
@@ -975,6 +1000,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ChannelRemoved.Cursor(childComplexity), true
+
+	case "ChannelSetup.preconditions":
+		if e.ComplexityRoot.ChannelSetup.Preconditions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelSetup.Preconditions(childComplexity), true
+	case "ChannelSetup.ready":
+		if e.ComplexityRoot.ChannelSetup.Ready == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelSetup.Ready(childComplexity), true
+	case "ChannelSetup.supportContact":
+		if e.ComplexityRoot.ChannelSetup.SupportContact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelSetup.SupportContact(childComplexity), true
 
 	case "ChannelUpdated.at":
 		if e.ComplexityRoot.ChannelUpdated.At == nil {
@@ -1941,6 +1985,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.StartFacebookLogin(childComplexity, args["input"].(model.StartFacebookLoginInput)), true
+	case "Mutation.testIdentityServer":
+		if e.ComplexityRoot.Mutation.TestIdentityServer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.TestIdentityServer(childComplexity), true
 	case "Mutation.unarchiveChannel":
 		if e.ComplexityRoot.Mutation.UnarchiveChannel == nil {
 			break
@@ -2138,6 +2188,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.AuditEntries(childComplexity, args["first"].(*int), args["after"].(*string)), true
+	case "Query.channelSetup":
+		if e.ComplexityRoot.Query.ChannelSetup == nil {
+			break
+		}
+
+		args, err := ec.field_Query_channelSetup_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ChannelSetup(childComplexity, args["provider"].(channel.Provider)), true
 	case "Query.channels":
 		if e.ComplexityRoot.Query.Channels == nil {
 			break
@@ -2421,6 +2482,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SetOperatorStatePayload.UserErrors(childComplexity), true
 
+	case "SetupPrecondition.code":
+		if e.ComplexityRoot.SetupPrecondition.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetupPrecondition.Code(childComplexity), true
+	case "SetupPrecondition.reason":
+		if e.ComplexityRoot.SetupPrecondition.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetupPrecondition.Reason(childComplexity), true
+	case "SetupPrecondition.settings":
+		if e.ComplexityRoot.SetupPrecondition.Settings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetupPrecondition.Settings(childComplexity), true
+	case "SetupPrecondition.status":
+		if e.ComplexityRoot.SetupPrecondition.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetupPrecondition.Status(childComplexity), true
+
 	case "SignInPayload.accessToken":
 		if e.ComplexityRoot.SignInPayload.AccessToken == nil {
 			break
@@ -2595,6 +2681,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SystemSettingsUpdated.Cursor(childComplexity), true
+
+	case "TestIdentityServerPayload.failedStep":
+		if e.ComplexityRoot.TestIdentityServerPayload.FailedStep == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestIdentityServerPayload.FailedStep(childComplexity), true
+	case "TestIdentityServerPayload.passed":
+		if e.ComplexityRoot.TestIdentityServerPayload.Passed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestIdentityServerPayload.Passed(childComplexity), true
+	case "TestIdentityServerPayload.reason":
+		if e.ComplexityRoot.TestIdentityServerPayload.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestIdentityServerPayload.Reason(childComplexity), true
+	case "TestIdentityServerPayload.userErrors":
+		if e.ComplexityRoot.TestIdentityServerPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestIdentityServerPayload.UserErrors(childComplexity), true
 
 	case "TextContent.text":
 		if e.ComplexityRoot.TextContent.Text == nil {
@@ -4256,6 +4367,8 @@ enum UserErrorCode {
   UNAVAILABLE
   "The idempotency key was used before with another input."
   KEY_REUSED
+  "Something has to be set up first; the message says what, and whom to ask. ` + "`" + `channelSetup` + "`" + ` has the whole list."
+  SETUP_INCOMPLETE
 }
 
 "Everything that can be read."
@@ -4536,6 +4649,92 @@ type AuditEntryEdge {
   node: AuditEntry!
 }
 `, BuiltIn: false},
+	{Name: "../../schema/setup.graphql", Input: `"What has to be set up before a channel can be added."
+type ChannelSetup {
+  "Whether nothing holds it up."
+  ready: Boolean!
+  "The check list, in the order in which it is best gone through."
+  preconditions: [SetupPrecondition!]!
+  "Whom to ask, from the setting ` + "`" + `SupportContact` + "`" + `; null if that is not set."
+  supportContact: String
+}
+
+"Something that must hold before a channel can be added."
+type SetupPrecondition {
+  "What."
+  code: SetupPreconditionCode!
+  "How it stands."
+  status: SetupStatus!
+  "What is wrong and what to do, in plain words; null if nothing is."
+  reason: String
+  "The settings that it is about, those without a value first."
+  settings: [SystemSettingCode!]!
+}
+
+"What must hold before a channel can be added."
+enum SetupPreconditionCode {
+  "The identity server's address and credentials are set."
+  IDENTITY_SERVER_SET
+  "The identity server gives a token for them."
+  IDENTITY_SERVER_ANSWERS
+  "The Facebook app's id, its secret and the webhook's verify token are set."
+  FACEBOOK_APP_SET
+  "Facebook knows the app by them."
+  FACEBOOK_APP_ANSWERS
+}
+
+"How a precondition stands."
+enum SetupStatus {
+  "It holds."
+  DONE
+  "It does not hold: no channel can be added."
+  OPEN
+  "It could not be found out now, or waits for one before it; it holds nothing up by itself."
+  UNKNOWN
+}
+
+extend type Query {
+  """
+  The check list for adding a channel. It asks the identity server for a token,
+  and the provider for the app. While a precondition is OPEN, adding a channel is
+  refused with SETUP_INCOMPLETE.
+  """
+  channelSetup(
+    "Of which provider."
+    provider: Provider!
+  ): ChannelSetup! @allowed(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+}
+
+extend type Mutation {
+  """
+  Goes the whole way to a token of the identity server that the settings name:
+  an outside one is asked for its discovery document and for a token.
+  """
+  testIdentityServer: TestIdentityServerPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+}
+
+"How the test of the identity server went."
+type TestIdentityServerPayload {
+  "Whether it gave a token."
+  passed: Boolean!
+  "The step that failed; null if none did."
+  failedStep: IdentityServerStep
+  "Why, in plain words; null if none did."
+  reason: String
+  "Expected failures of the test itself."
+  userErrors: [UserError!]!
+}
+
+"Steps on the way to a token of an identity server, in their order."
+enum IdentityServerStep {
+  "Address, client id and client secret are set."
+  SETTINGS
+  "Its discovery document can be read, and is its own."
+  DISCOVERY
+  "Its token endpoint gives a token for the client's credentials."
+  TOKEN
+}
+`, BuiltIn: false},
 	{Name: "../../schema/webhook_event.graphql", Input: `"What became of a stored event of a provider."
 enum WebhookEventState {
   "It is about to be applied."
@@ -4798,6 +4997,18 @@ func (ec *executionContext) childFields_ChannelPayload(ctx context.Context, fiel
 		return ec.fieldContext_ChannelPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ChannelPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ChannelSetup(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ready":
+		return ec.fieldContext_ChannelSetup_ready(ctx, field)
+	case "preconditions":
+		return ec.fieldContext_ChannelSetup_preconditions(ctx, field)
+	case "supportContact":
+		return ec.fieldContext_ChannelSetup_supportContact(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChannelSetup", field.Name)
 }
 
 func (ec *executionContext) childFields_Chat(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5312,6 +5523,20 @@ func (ec *executionContext) childFields_SetOperatorStatePayload(ctx context.Cont
 	return nil, fmt.Errorf("no field named %q was found under type SetOperatorStatePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_SetupPrecondition(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return ec.fieldContext_SetupPrecondition_code(ctx, field)
+	case "status":
+		return ec.fieldContext_SetupPrecondition_status(ctx, field)
+	case "reason":
+		return ec.fieldContext_SetupPrecondition_reason(ctx, field)
+	case "settings":
+		return ec.fieldContext_SetupPrecondition_settings(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetupPrecondition", field.Name)
+}
+
 func (ec *executionContext) childFields_SignInPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "accessToken":
@@ -5386,6 +5611,20 @@ func (ec *executionContext) childFields_SystemSettings(ctx context.Context, fiel
 		return ec.fieldContext_SystemSettings_settings(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SystemSettings", field.Name)
+}
+
+func (ec *executionContext) childFields_TestIdentityServerPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "passed":
+		return ec.fieldContext_TestIdentityServerPayload_passed(ctx, field)
+	case "failedStep":
+		return ec.fieldContext_TestIdentityServerPayload_failedStep(ctx, field)
+	case "reason":
+		return ec.fieldContext_TestIdentityServerPayload_reason(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_TestIdentityServerPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TestIdentityServerPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UpdateApiClientPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"math"
 	"parley/ent"
+	"parley/ent/channel"
 	"parley/ent/operator"
 	"parley/ent/webhookevent"
 	"parley/graph/exec"
 	"parley/graph/model"
+	"parley/server/channels"
 	"parley/server/globalid"
 	"parley/server/settings"
 	"strconv"
@@ -50,6 +52,7 @@ type MutationResolver interface {
 	RefreshSession(ctx context.Context, input model.RefreshSessionInput) (*model.SignInPayload, error)
 	SignOut(ctx context.Context) (*model.SignOutPayload, error)
 	UpdateSystemSettings(ctx context.Context, input model.UpdateSystemSettingsInput) (*model.UpdateSystemSettingsPayload, error)
+	TestIdentityServer(ctx context.Context) (*model.TestIdentityServerPayload, error)
 	ReplayWebhookEvent(ctx context.Context, input model.ReplayWebhookEventInput) (*model.ReplayWebhookEventPayload, error)
 }
 type QueryResolver interface {
@@ -67,6 +70,7 @@ type QueryResolver interface {
 	Queues(ctx context.Context, first *int, after *string) (*model.QueueConnection, error)
 	SystemSettings(ctx context.Context) (*settings.Values, error)
 	AuditEntries(ctx context.Context, first *int, after *string) (*model.AuditEntryConnection, error)
+	ChannelSetup(ctx context.Context, provider channel.Provider) (*channels.Setup, error)
 	WebhookEvents(ctx context.Context, first *int, after *string, state *webhookevent.State) (*model.WebhookEventConnection, error)
 }
 type SubscriptionResolver interface {
@@ -505,6 +509,20 @@ func (ec *executionContext) field_Query_auditEntries_args(ctx context.Context, r
 		return nil, err
 	}
 	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_channelSetup_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "provider",
+		func(ctx context.Context, v any) (channel.Provider, error) {
+			return ec.unmarshalNProvider2parleyᚋentᚋchannelᚐProvider(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["provider"] = arg0
 	return args, nil
 }
 
@@ -2242,6 +2260,56 @@ func (ec *executionContext) fieldContext_Mutation_updateSystemSettings(ctx conte
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_testIdentityServer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_testIdentityServer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Mutation().TestIdentityServer(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "INTEGRATOR"})
+				if err != nil {
+					var zeroVal *model.TestIdentityServerPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Allowed == nil {
+					var zeroVal *model.TestIdentityServerPayload
+					return zeroVal, errors.New("directive allowed is not implemented")
+				}
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TestIdentityServerPayload) graphql.Marshaler {
+			return ec.marshalNTestIdentityServerPayload2ᚖparleyᚋgraphᚋmodelᚐTestIdentityServerPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_testIdentityServer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestIdentityServerPayload(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_replayWebhookEvent(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3039,6 +3107,68 @@ func (ec *executionContext) fieldContext_Query_auditEntries(ctx context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_channelSetup(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_channelSetup(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().ChannelSetup(ctx, fc.Args["provider"].(channel.Provider))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "INTEGRATOR"})
+				if err != nil {
+					var zeroVal *channels.Setup
+					return zeroVal, err
+				}
+				if ec.Directives.Allowed == nil {
+					var zeroVal *channels.Setup
+					return zeroVal, errors.New("directive allowed is not implemented")
+				}
+				return ec.Directives.Allowed(ctx, nil, directive0, roles, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *channels.Setup) graphql.Marshaler {
+			return ec.marshalNChannelSetup2ᚖparleyᚋserverᚋchannelsᚐSetup(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_channelSetup(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ChannelSetup(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_channelSetup_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_webhookEvents(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3586,6 +3716,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "testIdentityServer":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_testIdentityServer(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "replayWebhookEvent":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_replayWebhookEvent(ctx, field)
@@ -3760,6 +3897,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_auditEntries(ctx, field)
+				})
+		case "channelSetup":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_channelSetup(ctx, field)
 				})
 		case "webhookEvents":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,

@@ -11,6 +11,7 @@ import (
 	"parley/ent/message"
 	"parley/ent/operator"
 	"parley/ent/schema"
+	"parley/server/auth"
 	"parley/server/desk"
 	"parley/server/globalid"
 	"parley/server/settings"
@@ -727,6 +728,18 @@ type SystemSettingsUpdated struct {
 
 func (SystemSettingsUpdated) IsChatEvent() {}
 
+// How the test of the identity server went.
+type TestIdentityServerPayload struct {
+	// Whether it gave a token.
+	Passed bool `json:"passed"`
+	// The step that failed; null if none did.
+	FailedStep *auth.IdentityStep `json:"failedStep,omitempty"`
+	// Why, in plain words; null if none did.
+	Reason *string `json:"reason,omitempty"`
+	// Expected failures of the test itself.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Text.
 type TextContent struct {
 	// The text.
@@ -1020,6 +1033,8 @@ const (
 	UserErrorCodeUnavailable UserErrorCode = "UNAVAILABLE"
 	// The idempotency key was used before with another input.
 	UserErrorCodeKeyReused UserErrorCode = "KEY_REUSED"
+	// Something has to be set up first; the message says what, and whom to ask. `channelSetup` has the whole list.
+	UserErrorCodeSetupIncomplete UserErrorCode = "SETUP_INCOMPLETE"
 )
 
 var AllUserErrorCode = []UserErrorCode{
@@ -1031,11 +1046,12 @@ var AllUserErrorCode = []UserErrorCode{
 	UserErrorCodeRefused,
 	UserErrorCodeUnavailable,
 	UserErrorCodeKeyReused,
+	UserErrorCodeSetupIncomplete,
 }
 
 func (e UserErrorCode) IsValid() bool {
 	switch e {
-	case UserErrorCodeInvalid, UserErrorCodeNotFound, UserErrorCodeNameTaken, UserErrorCodeConflict, UserErrorCodeLimitHit, UserErrorCodeRefused, UserErrorCodeUnavailable, UserErrorCodeKeyReused:
+	case UserErrorCodeInvalid, UserErrorCodeNotFound, UserErrorCodeNameTaken, UserErrorCodeConflict, UserErrorCodeLimitHit, UserErrorCodeRefused, UserErrorCodeUnavailable, UserErrorCodeKeyReused, UserErrorCodeSetupIncomplete:
 		return true
 	}
 	return false

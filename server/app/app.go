@@ -183,7 +183,7 @@ func (a *App) wire(ctx context.Context) error {
 		Now: o.Now, Log: o.Log,
 	})
 	a.Channels = channels.New(a.store, a.Desk, client, box, channels.Options{
-		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, LoginConfiguration: a.setting(settings.FacebookLoginConfiguration),
+		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, Settings: a.Settings, TestIdentityServer: a.Auth.TestIdentityServer,
 		Connected: a.inbox.ReplayPage, Now: o.Now, Log: o.Log,
 	})
 	outgoing := sender.New(a.Desk, a.Channels, client, o.Now, o.Log)

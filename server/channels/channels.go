@@ -18,10 +18,12 @@ import (
 	"parley/ent"
 	"parley/ent/channel"
 	"parley/server/audit"
+	"parley/server/auth"
 	"parley/server/desk"
 	"parley/server/fault"
 	"parley/server/messenger"
 	"parley/server/seal"
+	"parley/server/settings"
 	"parley/server/store"
 	"parley/server/work"
 )
@@ -39,9 +41,10 @@ type Channels struct {
 
 // Options are what Channels need to know.
 type Options struct {
-	PublicURL          string                                       // where browsers and Facebook reach the installation
-	AllowedOrigins     []string                                     // where its front ends are besides
-	LoginConfiguration func() string                                // of Facebook Login for Business, or empty
+	PublicURL          string   // where browsers and Facebook reach the installation
+	AllowedOrigins     []string // where its front ends are besides
+	Settings           *settings.Settings
+	TestIdentityServer func(context.Context, auth.IdentityServer) (*auth.IdentityFailure, error)
 	Connected          func(ctx context.Context, page string) error // called after a page was connected
 	Now                func() time.Time
 	Log                *slog.Logger
@@ -55,6 +58,9 @@ func New(s *store.Store, d *desk.Desk, client *messenger.Client, box *seal.Box, 
 // ConnectPage makes the page of a token a channel, or repairs the channel it is:
 // asks who the page is, subscribes it, and reads the subscription back.
 func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string) (*ent.Channel, error) {
+	if err := c.checkSetup(ctx); err != nil {
+		return nil, err
+	}
 	token = strings.TrimSpace(token)
 	page, err := c.client.Me(ctx, token)
 	if err != nil {
@@ -124,9 +130,6 @@ func (c *Channels) unsubscribe(ctx context.Context, of desk.ChannelRef) error {
 
 // checkToken sees to it that a token is our app's and covers the page.
 func (c *Channels) checkToken(ctx context.Context, token, page string) error {
-	if c.client.AppID() == "" {
-		return fault.New(fault.Refused, "", "%s", messenger.ProblemNoApp.Reason())
-	}
 	info, err := c.client.DebugToken(ctx, token)
 	switch {
 	case err != nil:

@@ -18,13 +18,16 @@ import (
 	"parley/ent/channel"
 	"parley/ent/event"
 	"parley/server/audit"
+	"parley/server/auth"
 	"parley/server/channels"
+	"parley/server/channels/channelstest"
 	"parley/server/desk"
 	"parley/server/fault"
 	"parley/server/ingest"
 	"parley/server/messenger"
 	"parley/server/messenger/messengertest"
 	"parley/server/seal"
+	"parley/server/settings"
 	"parley/server/store"
 	"parley/server/store/storetest"
 	"parley/server/work"
@@ -49,6 +52,8 @@ type world struct {
 	page     *messengertest.Page
 	channels *channels.Channels
 	client   *messenger.Client
+	settings *settings.Settings
+	identity *auth.IdentityFailure // of the test of the identity server
 	inbox    *ingest.Inbox
 	logged   *safeBuffer
 	failing  error // of what is called after a page is connected
@@ -84,10 +89,12 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	connected := func(ctx context.Context, page string) error {
 		return errors.Join(w.failing, w.inbox.ReplayPage(ctx, page))
 	}
-	w.channels = channels.New(s, d, w.client, box, channels.Options{
-		PublicURL: "http://parley.test/desk", AllowedOrigins: []string{"https://spa.test"}, LoginConfiguration: func() string { return "" },
-		Connected: connected, Now: w.clock.Now, Log: log,
-	})
+	ready, err := channelstest.Options(ctx, s, w.client.App(), w.clock.Now, log)
+	w.must(err)
+	w.settings, ready.Connected = ready.Settings, connected
+	ready.PublicURL, ready.AllowedOrigins = "http://parley.test/desk", []string{"https://spa.test"}
+	ready.TestIdentityServer = func(context.Context, auth.IdentityServer) (*auth.IdentityFailure, error) { return w.identity, nil }
+	w.channels = channels.New(s, d, w.client, box, ready)
 	pool = work.New(s, work.Options{Now: w.clock.Now, Log: log, Poll: 10 * time.Millisecond}, map[string]work.Handler{
 		desk.WorkProfile: w.channels.ReadProfile,
 	})

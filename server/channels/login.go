@@ -20,6 +20,7 @@ import (
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/messenger"
+	"parley/server/settings"
 	"parley/server/store"
 )
 
@@ -46,8 +47,8 @@ type Start struct {
 // what comes of it is for who began it alone. returnTo, if not empty, is where
 // the browser goes in the end, with the login's id and status.
 func (c *Channels) StartLogin(ctx context.Context, by audit.Actor, returnTo string, again bool) (Start, error) {
-	if c.client.AppID() == "" {
-		return Start{}, fault.New(fault.Refused, "", "%s", messenger.ProblemNoApp.Reason())
+	if err := c.checkSetup(ctx); err != nil {
+		return Start{}, err
 	}
 	if err := c.mayReturnTo(returnTo); err != nil {
 		return Start{}, err
@@ -62,7 +63,7 @@ func (c *Channels) StartLogin(ctx context.Context, by audit.Actor, returnTo stri
 		return err
 	})
 	return Start{login, c.client.LoginURL(messenger.Login{
-		RedirectURI: c.options.PublicURL + CallbackPath, State: state, ConfigID: c.options.LoginConfiguration(), Verifier: verifier, Again: again,
+		RedirectURI: c.options.PublicURL + CallbackPath, State: state, ConfigID: c.options.Settings.Current().Text(settings.FacebookLoginConfiguration), Verifier: verifier, Again: again,
 	})}, err
 }
 
@@ -175,6 +176,10 @@ func (c *Channels) userOf(ctx context.Context, login *ent.FacebookLogin, r retur
 // say is an error in words for the administrator; the rest is logged.
 func (c *Channels) say(login *ent.FacebookLogin, err error) string {
 	c.log.Warn("a login to Facebook failed", "login", login.ID, "error", err)
+	return reasonOf(err)
+}
+
+func reasonOf(err error) string {
 	var e *messenger.Error
 	if errors.As(err, &e) {
 		return e.Reason()

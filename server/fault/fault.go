@@ -25,6 +25,8 @@ const (
 	Unavailable Code = "UNAVAILABLE" // an outside system refused or did not answer
 	KeyReused   Code = "KEY_REUSED"  // an idempotency key came again with another input
 
+	SetupIncomplete Code = "SETUP_INCOMPLETE" // an administrator has something to set first
+
 	Unauthenticated Code = "UNAUTHENTICATED" // no valid token
 	Forbidden       Code = "FORBIDDEN"       // the role may not do this at all
 	RateLimited     Code = "RATE_LIMITED"    // too many attempts; try later

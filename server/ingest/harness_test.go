@@ -17,6 +17,7 @@ import (
 	"parley/ent/webhookevent"
 	"parley/server/audit"
 	"parley/server/channels"
+	"parley/server/channels/channelstest"
 	"parley/server/desk"
 	"parley/server/ingest"
 	"parley/server/messenger"
@@ -99,7 +100,10 @@ func (w *world) replica(s *store.Store, o ...func(*ingest.Options)) *replica {
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
 	client := &messenger.Client{BaseURL: w.url, App: func() messenger.App { return messenger.App{ID: appID, Secret: appSecret} }}
-	r.channels = channels.New(s, r.desk, client, box, channels.Options{Connected: r.inbox.ReplayPage, Now: w.clock.Now, Log: log})
+	ready, err := channelstest.Options(ctx, s, client.App(), w.clock.Now, log)
+	w.must(err)
+	ready.Connected = r.inbox.ReplayPage
+	r.channels = channels.New(s, r.desk, client, box, ready)
 	r.server = httptest.NewServer(r.inbox)
 	w.Cleanup(func() {
 		r.server.CloseClientConnections()

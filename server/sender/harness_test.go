@@ -19,6 +19,7 @@ import (
 	"parley/ent/operator"
 	"parley/server/audit"
 	"parley/server/channels"
+	"parley/server/channels/channelstest"
 	"parley/server/desk"
 	"parley/server/globalid"
 	"parley/server/ingest"
@@ -159,7 +160,12 @@ func assemble(s *store.Store, graphURL string, now func() time.Time, log *slog.L
 	if o.timeout > 0 {
 		client.HTTP = &http.Client{Timeout: o.timeout}
 	}
-	c := channels.New(s, d, client, box, channels.Options{Connected: inbox.ReplayPage, Now: now, Log: log})
+	ready, err := channelstest.Options(ctx, s, client.App(), now, log)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	ready.Connected = inbox.ReplayPage
+	c := channels.New(s, d, client, box, ready)
 	if o.pool.Poll == 0 { // it is how a moved clock is noticed
 		o.pool.Poll = 10 * time.Millisecond
 	}
