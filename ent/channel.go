@@ -41,6 +41,8 @@ type Channel struct {
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
 	// page access token, sealed
 	Token []byte `json:"-"`
+	// whose login gave the token, as the provider's app knows them
+	LoginUser string `json:"login_user,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Version holds the value of the "version" field.
@@ -84,7 +86,7 @@ func (*Channel) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case channel.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case channel.FieldProvider, channel.FieldExternalID, channel.FieldName, channel.FieldPictureURL, channel.FieldState, channel.FieldStateReason, channel.FieldLanguage:
+		case channel.FieldProvider, channel.FieldExternalID, channel.FieldName, channel.FieldPictureURL, channel.FieldState, channel.FieldStateReason, channel.FieldLanguage, channel.FieldLoginUser:
 			values[i] = new(sql.NullString)
 		case channel.FieldArchivedAt, channel.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -179,6 +181,12 @@ func (_m *Channel) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.Token = *value
 			}
+		case channel.FieldLoginUser:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field login_user", values[i])
+			} else if value.Valid {
+				_m.LoginUser = value.String
+			}
 		case channel.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -267,6 +275,9 @@ func (_m *Channel) String() string {
 	}
 	builder.WriteString(", ")
 	builder.WriteString("token=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("login_user=")
+	builder.WriteString(_m.LoginUser)
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

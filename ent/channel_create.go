@@ -139,6 +139,20 @@ func (_c *ChannelCreate) SetToken(v []byte) *ChannelCreate {
 	return _c
 }
 
+// SetLoginUser sets the "login_user" field.
+func (_c *ChannelCreate) SetLoginUser(v string) *ChannelCreate {
+	_c.mutation.SetLoginUser(v)
+	return _c
+}
+
+// SetNillableLoginUser sets the "login_user" field if the given value is not nil.
+func (_c *ChannelCreate) SetNillableLoginUser(v *string) *ChannelCreate {
+	if v != nil {
+		_c.SetLoginUser(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *ChannelCreate) SetCreatedAt(v time.Time) *ChannelCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -229,6 +243,10 @@ func (_c *ChannelCreate) defaults() {
 		v := channel.DefaultLanguage
 		_c.mutation.SetLanguage(v)
 	}
+	if _, ok := _c.mutation.LoginUser(); !ok {
+		v := channel.DefaultLoginUser
+		_c.mutation.SetLoginUser(v)
+	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := channel.DefaultVersion
 		_c.mutation.SetVersion(v)
@@ -277,6 +295,9 @@ func (_c *ChannelCreate) check() error {
 	}
 	if _, ok := _c.mutation.Token(); !ok {
 		return &ValidationError{Name: "token", err: errors.New(`ent: missing required field "Channel.token"`)}
+	}
+	if _, ok := _c.mutation.LoginUser(); !ok {
+		return &ValidationError{Name: "login_user", err: errors.New(`ent: missing required field "Channel.login_user"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Channel.created_at"`)}
@@ -359,6 +380,10 @@ func (_c *ChannelCreate) createSpec() (*Channel, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)
 		_node.Token = value
+	}
+	if value, ok := _c.mutation.LoginUser(); ok {
+		_spec.SetField(channel.FieldLoginUser, field.TypeString, value)
+		_node.LoginUser = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(channel.FieldCreatedAt, field.TypeTime, value)
@@ -554,6 +579,18 @@ func (u *ChannelUpsert) SetToken(v []byte) *ChannelUpsert {
 // UpdateToken sets the "token" field to the value that was provided on create.
 func (u *ChannelUpsert) UpdateToken() *ChannelUpsert {
 	u.SetExcluded(channel.FieldToken)
+	return u
+}
+
+// SetLoginUser sets the "login_user" field.
+func (u *ChannelUpsert) SetLoginUser(v string) *ChannelUpsert {
+	u.Set(channel.FieldLoginUser, v)
+	return u
+}
+
+// UpdateLoginUser sets the "login_user" field to the value that was provided on create.
+func (u *ChannelUpsert) UpdateLoginUser() *ChannelUpsert {
+	u.SetExcluded(channel.FieldLoginUser)
 	return u
 }
 
@@ -769,6 +806,20 @@ func (u *ChannelUpsertOne) SetToken(v []byte) *ChannelUpsertOne {
 func (u *ChannelUpsertOne) UpdateToken() *ChannelUpsertOne {
 	return u.Update(func(s *ChannelUpsert) {
 		s.UpdateToken()
+	})
+}
+
+// SetLoginUser sets the "login_user" field.
+func (u *ChannelUpsertOne) SetLoginUser(v string) *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetLoginUser(v)
+	})
+}
+
+// UpdateLoginUser sets the "login_user" field to the value that was provided on create.
+func (u *ChannelUpsertOne) UpdateLoginUser() *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateLoginUser()
 	})
 }
 
@@ -1154,6 +1205,20 @@ func (u *ChannelUpsertBulk) SetToken(v []byte) *ChannelUpsertBulk {
 func (u *ChannelUpsertBulk) UpdateToken() *ChannelUpsertBulk {
 	return u.Update(func(s *ChannelUpsert) {
 		s.UpdateToken()
+	})
+}
+
+// SetLoginUser sets the "login_user" field.
+func (u *ChannelUpsertBulk) SetLoginUser(v string) *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetLoginUser(v)
+	})
+}
+
+// UpdateLoginUser sets the "login_user" field to the value that was provided on create.
+func (u *ChannelUpsertBulk) UpdateLoginUser() *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateLoginUser()
 	})
 }
 

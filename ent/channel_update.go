@@ -161,6 +161,20 @@ func (_u *ChannelUpdate) SetToken(v []byte) *ChannelUpdate {
 	return _u
 }
 
+// SetLoginUser sets the "login_user" field.
+func (_u *ChannelUpdate) SetLoginUser(v string) *ChannelUpdate {
+	_u.mutation.SetLoginUser(v)
+	return _u
+}
+
+// SetNillableLoginUser sets the "login_user" field if the given value is not nil.
+func (_u *ChannelUpdate) SetNillableLoginUser(v *string) *ChannelUpdate {
+	if v != nil {
+		_u.SetLoginUser(*v)
+	}
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *ChannelUpdate) SetVersion(v int64) *ChannelUpdate {
 	_u.mutation.ResetVersion()
@@ -279,6 +293,9 @@ func (_u *ChannelUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.LoginUser(); ok {
+		_spec.SetField(channel.FieldLoginUser, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(channel.FieldVersion, field.TypeInt64, value)
@@ -467,6 +484,20 @@ func (_u *ChannelUpdateOne) SetToken(v []byte) *ChannelUpdateOne {
 	return _u
 }
 
+// SetLoginUser sets the "login_user" field.
+func (_u *ChannelUpdateOne) SetLoginUser(v string) *ChannelUpdateOne {
+	_u.mutation.SetLoginUser(v)
+	return _u
+}
+
+// SetNillableLoginUser sets the "login_user" field if the given value is not nil.
+func (_u *ChannelUpdateOne) SetNillableLoginUser(v *string) *ChannelUpdateOne {
+	if v != nil {
+		_u.SetLoginUser(*v)
+	}
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *ChannelUpdateOne) SetVersion(v int64) *ChannelUpdateOne {
 	_u.mutation.ResetVersion()
@@ -615,6 +646,9 @@ func (_u *ChannelUpdateOne) sqlSave(ctx context.Context) (_node *Channel, err er
 	}
 	if value, ok := _u.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.LoginUser(); ok {
+		_spec.SetField(channel.FieldLoginUser, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(channel.FieldVersion, field.TypeInt64, value)

@@ -17,6 +17,7 @@ import (
 	"parley/ent/chat"
 	"parley/ent/chatread"
 	"parley/ent/contact"
+	"parley/ent/datadeletion"
 	"parley/ent/delivery"
 	"parley/ent/event"
 	"parley/ent/eventepoch"
@@ -59,6 +60,8 @@ type Client struct {
 	ChatRead *ChatReadClient
 	// Contact is the client for interacting with the Contact builders.
 	Contact *ContactClient
+	// DataDeletion is the client for interacting with the DataDeletion builders.
+	DataDeletion *DataDeletionClient
 	// Delivery is the client for interacting with the Delivery builders.
 	Delivery *DeliveryClient
 	// Event is the client for interacting with the Event builders.
@@ -110,6 +113,7 @@ func (c *Client) init() {
 	c.Chat = NewChatClient(c.config)
 	c.ChatRead = NewChatReadClient(c.config)
 	c.Contact = NewContactClient(c.config)
+	c.DataDeletion = NewDataDeletionClient(c.config)
 	c.Delivery = NewDeliveryClient(c.config)
 	c.Event = NewEventClient(c.config)
 	c.EventEpoch = NewEventEpochClient(c.config)
@@ -225,6 +229,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Chat:           NewChatClient(cfg),
 		ChatRead:       NewChatReadClient(cfg),
 		Contact:        NewContactClient(cfg),
+		DataDeletion:   NewDataDeletionClient(cfg),
 		Delivery:       NewDeliveryClient(cfg),
 		Event:          NewEventClient(cfg),
 		EventEpoch:     NewEventEpochClient(cfg),
@@ -267,6 +272,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Chat:           NewChatClient(cfg),
 		ChatRead:       NewChatReadClient(cfg),
 		Contact:        NewContactClient(cfg),
+		DataDeletion:   NewDataDeletionClient(cfg),
 		Delivery:       NewDeliveryClient(cfg),
 		Event:          NewEventClient(cfg),
 		EventEpoch:     NewEventEpochClient(cfg),
@@ -313,10 +319,11 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.APIClient, c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact, c.Delivery,
-		c.Event, c.EventEpoch, c.FacebookLogin, c.IdempotencyKey, c.Identity,
-		c.Message, c.Operator, c.Queue, c.QueueMember, c.Segment, c.Session, c.Setting,
-		c.SignInAttempt, c.SigningKey, c.WebhookEvent, c.Work,
+		c.APIClient, c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact,
+		c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
+		c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue, c.QueueMember,
+		c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent,
+		c.Work,
 	} {
 		n.Use(hooks...)
 	}
@@ -326,10 +333,11 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.APIClient, c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact, c.Delivery,
-		c.Event, c.EventEpoch, c.FacebookLogin, c.IdempotencyKey, c.Identity,
-		c.Message, c.Operator, c.Queue, c.QueueMember, c.Segment, c.Session, c.Setting,
-		c.SignInAttempt, c.SigningKey, c.WebhookEvent, c.Work,
+		c.APIClient, c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact,
+		c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
+		c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue, c.QueueMember,
+		c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent,
+		c.Work,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -350,6 +358,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ChatRead.mutate(ctx, m)
 	case *ContactMutation:
 		return c.Contact.mutate(ctx, m)
+	case *DataDeletionMutation:
+		return c.DataDeletion.mutate(ctx, m)
 	case *DeliveryMutation:
 		return c.Delivery.mutate(ctx, m)
 	case *EventMutation:
@@ -1328,6 +1338,139 @@ func (c *ContactClient) mutate(ctx context.Context, m *ContactMutation) (Value, 
 		return (&ContactDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Contact mutation op: %q", m.Op())
+	}
+}
+
+// DataDeletionClient is a client for the DataDeletion schema.
+type DataDeletionClient struct {
+	config
+}
+
+// NewDataDeletionClient returns a client for the DataDeletion from the given config.
+func NewDataDeletionClient(c config) *DataDeletionClient {
+	return &DataDeletionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `datadeletion.Hooks(f(g(h())))`.
+func (c *DataDeletionClient) Use(hooks ...Hook) {
+	c.hooks.DataDeletion = append(c.hooks.DataDeletion, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `datadeletion.Intercept(f(g(h())))`.
+func (c *DataDeletionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DataDeletion = append(c.inters.DataDeletion, interceptors...)
+}
+
+// Create returns a builder for creating a DataDeletion entity.
+func (c *DataDeletionClient) Create() *DataDeletionCreate {
+	mutation := newDataDeletionMutation(c.config, OpCreate)
+	return &DataDeletionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DataDeletion entities.
+func (c *DataDeletionClient) CreateBulk(builders ...*DataDeletionCreate) *DataDeletionCreateBulk {
+	return &DataDeletionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DataDeletionClient) MapCreateBulk(slice any, setFunc func(*DataDeletionCreate, int)) *DataDeletionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DataDeletionCreateBulk{err: fmt.Errorf("calling to DataDeletionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DataDeletionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DataDeletionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DataDeletion.
+func (c *DataDeletionClient) Update() *DataDeletionUpdate {
+	mutation := newDataDeletionMutation(c.config, OpUpdate)
+	return &DataDeletionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DataDeletionClient) UpdateOne(_m *DataDeletion) *DataDeletionUpdateOne {
+	mutation := newDataDeletionMutation(c.config, OpUpdateOne, withDataDeletion(_m))
+	return &DataDeletionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DataDeletionClient) UpdateOneID(id uuid.UUID) *DataDeletionUpdateOne {
+	mutation := newDataDeletionMutation(c.config, OpUpdateOne, withDataDeletionID(id))
+	return &DataDeletionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DataDeletion.
+func (c *DataDeletionClient) Delete() *DataDeletionDelete {
+	mutation := newDataDeletionMutation(c.config, OpDelete)
+	return &DataDeletionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DataDeletionClient) DeleteOne(_m *DataDeletion) *DataDeletionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DataDeletionClient) DeleteOneID(id uuid.UUID) *DataDeletionDeleteOne {
+	builder := c.Delete().Where(datadeletion.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DataDeletionDeleteOne{builder}
+}
+
+// Query returns a query builder for DataDeletion.
+func (c *DataDeletionClient) Query() *DataDeletionQuery {
+	return &DataDeletionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDataDeletion},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DataDeletion entity by its id.
+func (c *DataDeletionClient) Get(ctx context.Context, id uuid.UUID) (*DataDeletion, error) {
+	return c.Query().Where(datadeletion.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DataDeletionClient) GetX(ctx context.Context, id uuid.UUID) *DataDeletion {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DataDeletionClient) Hooks() []Hook {
+	return c.hooks.DataDeletion
+}
+
+// Interceptors returns the client interceptors.
+func (c *DataDeletionClient) Interceptors() []Interceptor {
+	return c.inters.DataDeletion
+}
+
+func (c *DataDeletionClient) mutate(ctx context.Context, m *DataDeletionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DataDeletionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DataDeletionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DataDeletionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DataDeletionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DataDeletion mutation op: %q", m.Op())
 	}
 }
 
@@ -3723,15 +3866,15 @@ func (c *WorkClient) mutate(ctx context.Context, m *WorkMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		APIClient, AuditEntry, Channel, Chat, ChatRead, Contact, Delivery, Event,
-		EventEpoch, FacebookLogin, IdempotencyKey, Identity, Message, Operator, Queue,
-		QueueMember, Segment, Session, Setting, SignInAttempt, SigningKey,
+		APIClient, AuditEntry, Channel, Chat, ChatRead, Contact, DataDeletion, Delivery,
+		Event, EventEpoch, FacebookLogin, IdempotencyKey, Identity, Message, Operator,
+		Queue, QueueMember, Segment, Session, Setting, SignInAttempt, SigningKey,
 		WebhookEvent, Work []ent.Hook
 	}
 	inters struct {
-		APIClient, AuditEntry, Channel, Chat, ChatRead, Contact, Delivery, Event,
-		EventEpoch, FacebookLogin, IdempotencyKey, Identity, Message, Operator, Queue,
-		QueueMember, Segment, Session, Setting, SignInAttempt, SigningKey,
+		APIClient, AuditEntry, Channel, Chat, ChatRead, Contact, DataDeletion, Delivery,
+		Event, EventEpoch, FacebookLogin, IdempotencyKey, Identity, Message, Operator,
+		Queue, QueueMember, Segment, Session, Setting, SignInAttempt, SigningKey,
 		WebhookEvent, Work []ent.Interceptor
 	}
 )

@@ -12,6 +12,7 @@ import (
 	"parley/ent/chat"
 	"parley/ent/chatread"
 	"parley/ent/contact"
+	"parley/ent/datadeletion"
 	"parley/ent/delivery"
 	"parley/ent/event"
 	"parley/ent/eventepoch"
@@ -101,6 +102,7 @@ func checkColumn(t, c string) error {
 			chat.Table:           chat.ValidColumn,
 			chatread.Table:       chatread.ValidColumn,
 			contact.Table:        contact.ValidColumn,
+			datadeletion.Table:   datadeletion.ValidColumn,
 			delivery.Table:       delivery.ValidColumn,
 			event.Table:          event.ValidColumn,
 			eventepoch.Table:     eventepoch.ValidColumn,

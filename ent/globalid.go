@@ -38,6 +38,12 @@ func (n *Contact) GlobalID() globalid.ID { return globalid.Of("contact", n.ID) }
 func (*Contact) IsNode() {}
 
 // GlobalID is the id that the API shows.
+func (n *DataDeletion) GlobalID() globalid.ID { return globalid.Of("datadeletion", n.ID) }
+
+// IsNode marks the type for the API's Node interface.
+func (*DataDeletion) IsNode() {}
+
+// GlobalID is the id that the API shows.
 func (n *Delivery) GlobalID() globalid.ID { return globalid.Of("delivery", n.ID) }
 
 // IsNode marks the type for the API's Node interface.

@@ -12,6 +12,7 @@ import (
 	"parley/ent/chat"
 	"parley/ent/chatread"
 	"parley/ent/contact"
+	"parley/ent/datadeletion"
 	"parley/ent/delivery"
 	"parley/ent/event"
 	"parley/ent/eventepoch"
@@ -54,6 +55,7 @@ const (
 	TypeChat           = "Chat"
 	TypeChatRead       = "ChatRead"
 	TypeContact        = "Contact"
+	TypeDataDeletion   = "DataDeletion"
 	TypeDelivery       = "Delivery"
 	TypeEvent          = "Event"
 	TypeEventEpoch     = "EventEpoch"
@@ -1767,6 +1769,7 @@ type ChannelMutation struct {
 	language      *string
 	archived_at   *time.Time
 	token         *[]byte
+	login_user    *string
 	created_at    *time.Time
 	version       *int64
 	addversion    *int64
@@ -2304,6 +2307,42 @@ func (m *ChannelMutation) ResetToken() {
 	m.token = nil
 }
 
+// SetLoginUser sets the "login_user" field.
+func (m *ChannelMutation) SetLoginUser(s string) {
+	m.login_user = &s
+}
+
+// LoginUser returns the value of the "login_user" field in the mutation.
+func (m *ChannelMutation) LoginUser() (r string, exists bool) {
+	v := m.login_user
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLoginUser returns the old "login_user" field's value of the Channel entity.
+// If the Channel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelMutation) OldLoginUser(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLoginUser is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLoginUser requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLoginUser: %w", err)
+	}
+	return oldValue.LoginUser, nil
+}
+
+// ResetLoginUser resets all changes to the "login_user" field.
+func (m *ChannelMutation) ResetLoginUser() {
+	m.login_user = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ChannelMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -2457,7 +2496,7 @@ func (m *ChannelMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChannelMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 14)
 	if m.provider != nil {
 		fields = append(fields, channel.FieldProvider)
 	}
@@ -2490,6 +2529,9 @@ func (m *ChannelMutation) Fields() []string {
 	}
 	if m.token != nil {
 		fields = append(fields, channel.FieldToken)
+	}
+	if m.login_user != nil {
+		fields = append(fields, channel.FieldLoginUser)
 	}
 	if m.created_at != nil {
 		fields = append(fields, channel.FieldCreatedAt)
@@ -2527,6 +2569,8 @@ func (m *ChannelMutation) Field(name string) (ent.Value, bool) {
 		return m.ArchivedAt()
 	case channel.FieldToken:
 		return m.Token()
+	case channel.FieldLoginUser:
+		return m.LoginUser()
 	case channel.FieldCreatedAt:
 		return m.CreatedAt()
 	case channel.FieldVersion:
@@ -2562,6 +2606,8 @@ func (m *ChannelMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldArchivedAt(ctx)
 	case channel.FieldToken:
 		return m.OldToken(ctx)
+	case channel.FieldLoginUser:
+		return m.OldLoginUser(ctx)
 	case channel.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case channel.FieldVersion:
@@ -2651,6 +2697,13 @@ func (m *ChannelMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetToken(v)
+		return nil
+	case channel.FieldLoginUser:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLoginUser(v)
 		return nil
 	case channel.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -2777,6 +2830,9 @@ func (m *ChannelMutation) ResetField(name string) error {
 		return nil
 	case channel.FieldToken:
 		m.ResetToken()
+		return nil
+	case channel.FieldLoginUser:
+		m.ResetLoginUser()
 		return nil
 	case channel.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -5835,6 +5891,392 @@ func (m *ContactMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *ContactMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Contact edge %s", name)
+}
+
+// DataDeletionMutation represents an operation that mutates the DataDeletion nodes in the graph.
+type DataDeletionMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	code_hash     *[]byte
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*DataDeletion, error)
+	predicates    []predicate.DataDeletion
+}
+
+var _ ent.Mutation = (*DataDeletionMutation)(nil)
+
+// datadeletionOption allows management of the mutation configuration using functional options.
+type datadeletionOption func(*DataDeletionMutation)
+
+// newDataDeletionMutation creates new mutation for the DataDeletion entity.
+func newDataDeletionMutation(c config, op Op, opts ...datadeletionOption) *DataDeletionMutation {
+	m := &DataDeletionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDataDeletion,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDataDeletionID sets the ID field of the mutation.
+func withDataDeletionID(id uuid.UUID) datadeletionOption {
+	return func(m *DataDeletionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DataDeletion
+		)
+		m.oldValue = func(ctx context.Context) (*DataDeletion, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DataDeletion.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDataDeletion sets the old DataDeletion of the mutation.
+func withDataDeletion(node *DataDeletion) datadeletionOption {
+	return func(m *DataDeletionMutation) {
+		m.oldValue = func(context.Context) (*DataDeletion, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DataDeletionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DataDeletionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DataDeletion entities.
+func (m *DataDeletionMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DataDeletionMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DataDeletionMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DataDeletion.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCodeHash sets the "code_hash" field.
+func (m *DataDeletionMutation) SetCodeHash(b []byte) {
+	m.code_hash = &b
+}
+
+// CodeHash returns the value of the "code_hash" field in the mutation.
+func (m *DataDeletionMutation) CodeHash() (r []byte, exists bool) {
+	v := m.code_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCodeHash returns the old "code_hash" field's value of the DataDeletion entity.
+// If the DataDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataDeletionMutation) OldCodeHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCodeHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCodeHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCodeHash: %w", err)
+	}
+	return oldValue.CodeHash, nil
+}
+
+// ResetCodeHash resets all changes to the "code_hash" field.
+func (m *DataDeletionMutation) ResetCodeHash() {
+	m.code_hash = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *DataDeletionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *DataDeletionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the DataDeletion entity.
+// If the DataDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataDeletionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *DataDeletionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the DataDeletionMutation builder.
+func (m *DataDeletionMutation) Where(ps ...predicate.DataDeletion) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DataDeletionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DataDeletionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DataDeletion, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DataDeletionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DataDeletionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DataDeletion).
+func (m *DataDeletionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DataDeletionMutation) Fields() []string {
+	fields := make([]string, 0, 2)
+	if m.code_hash != nil {
+		fields = append(fields, datadeletion.FieldCodeHash)
+	}
+	if m.created_at != nil {
+		fields = append(fields, datadeletion.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DataDeletionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case datadeletion.FieldCodeHash:
+		return m.CodeHash()
+	case datadeletion.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DataDeletionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case datadeletion.FieldCodeHash:
+		return m.OldCodeHash(ctx)
+	case datadeletion.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown DataDeletion field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DataDeletionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case datadeletion.FieldCodeHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCodeHash(v)
+		return nil
+	case datadeletion.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DataDeletion field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DataDeletionMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DataDeletionMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DataDeletionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown DataDeletion numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DataDeletionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DataDeletionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DataDeletionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown DataDeletion nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DataDeletionMutation) ResetField(name string) error {
+	switch name {
+	case datadeletion.FieldCodeHash:
+		m.ResetCodeHash()
+		return nil
+	case datadeletion.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DataDeletion field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DataDeletionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DataDeletionMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DataDeletionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DataDeletionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DataDeletionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DataDeletionMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DataDeletionMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DataDeletion unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DataDeletionMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DataDeletion edge %s", name)
 }
 
 // DeliveryMutation represents an operation that mutates the Delivery nodes in the graph.

@@ -8,6 +8,7 @@ import (
 	"parley/ent/channel"
 	"parley/ent/chat"
 	"parley/ent/contact"
+	"parley/ent/datadeletion"
 	"parley/ent/delivery"
 	"parley/ent/eventepoch"
 	"parley/ent/facebooklogin"
@@ -67,8 +68,12 @@ func init() {
 	channelDescLanguage := channelFields[9].Descriptor()
 	// channel.DefaultLanguage holds the default value on creation for the language field.
 	channel.DefaultLanguage = channelDescLanguage.Default.(string)
+	// channelDescLoginUser is the schema descriptor for login_user field.
+	channelDescLoginUser := channelFields[12].Descriptor()
+	// channel.DefaultLoginUser holds the default value on creation for the login_user field.
+	channel.DefaultLoginUser = channelDescLoginUser.Default.(string)
 	// channelDescVersion is the schema descriptor for version field.
-	channelDescVersion := channelFields[13].Descriptor()
+	channelDescVersion := channelFields[14].Descriptor()
 	// channel.DefaultVersion holds the default value on creation for the version field.
 	channel.DefaultVersion = channelDescVersion.Default.(int64)
 	// channelDescID is the schema descriptor for id field.
@@ -107,6 +112,12 @@ func init() {
 	contactDescID := contactFields[0].Descriptor()
 	// contact.DefaultID holds the default value on creation for the id field.
 	contact.DefaultID = contactDescID.Default.(func() uuid.UUID)
+	datadeletionFields := schema.DataDeletion{}.Fields()
+	_ = datadeletionFields
+	// datadeletionDescID is the schema descriptor for id field.
+	datadeletionDescID := datadeletionFields[0].Descriptor()
+	// datadeletion.DefaultID holds the default value on creation for the id field.
+	datadeletion.DefaultID = datadeletionDescID.Default.(func() uuid.UUID)
 	deliveryFields := schema.Delivery{}.Fields()
 	_ = deliveryFields
 	// deliveryDescErrorCode is the schema descriptor for error_code field.

@@ -24,6 +24,8 @@ type Tx struct {
 	ChatRead *ChatReadClient
 	// Contact is the client for interacting with the Contact builders.
 	Contact *ContactClient
+	// DataDeletion is the client for interacting with the DataDeletion builders.
+	DataDeletion *DataDeletionClient
 	// Delivery is the client for interacting with the Delivery builders.
 	Delivery *DeliveryClient
 	// Event is the client for interacting with the Event builders.
@@ -195,6 +197,7 @@ func (tx *Tx) init() {
 	tx.Chat = NewChatClient(tx.config)
 	tx.ChatRead = NewChatReadClient(tx.config)
 	tx.Contact = NewContactClient(tx.config)
+	tx.DataDeletion = NewDataDeletionClient(tx.config)
 	tx.Delivery = NewDeliveryClient(tx.config)
 	tx.Event = NewEventClient(tx.config)
 	tx.EventEpoch = NewEventEpochClient(tx.config)

@@ -37,6 +37,8 @@ const (
 	FieldArchivedAt = "archived_at"
 	// FieldToken holds the string denoting the token field in the database.
 	FieldToken = "token"
+	// FieldLoginUser holds the string denoting the login_user field in the database.
+	FieldLoginUser = "login_user"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -68,6 +70,7 @@ var Columns = []string{
 	FieldLanguage,
 	FieldArchivedAt,
 	FieldToken,
+	FieldLoginUser,
 	FieldCreatedAt,
 	FieldVersion,
 }
@@ -91,6 +94,8 @@ var (
 	DefaultActive bool
 	// DefaultLanguage holds the default value on creation for the "language" field.
 	DefaultLanguage string
+	// DefaultLoginUser holds the default value on creation for the "login_user" field.
+	DefaultLoginUser string
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultID holds the default value on creation for the "id" field.
@@ -201,6 +206,11 @@ func ByLanguage(opts ...sql.OrderTermOption) OrderOption {
 // ByArchivedAt orders the results by the archived_at field.
 func ByArchivedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldArchivedAt, opts...).ToFunc()
+}
+
+// ByLoginUser orders the results by the login_user field.
+func ByLoginUser(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLoginUser, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

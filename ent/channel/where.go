@@ -101,6 +101,11 @@ func Token(v []byte) predicate.Channel {
 	return predicate.Channel(sql.FieldEQ(FieldToken, v))
 }
 
+// LoginUser applies equality check predicate on the "login_user" field. It's identical to LoginUserEQ.
+func LoginUser(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldEQ(FieldLoginUser, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Channel {
 	return predicate.Channel(sql.FieldEQ(FieldCreatedAt, v))
@@ -604,6 +609,71 @@ func TokenLT(v []byte) predicate.Channel {
 // TokenLTE applies the LTE predicate on the "token" field.
 func TokenLTE(v []byte) predicate.Channel {
 	return predicate.Channel(sql.FieldLTE(FieldToken, v))
+}
+
+// LoginUserEQ applies the EQ predicate on the "login_user" field.
+func LoginUserEQ(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldEQ(FieldLoginUser, v))
+}
+
+// LoginUserNEQ applies the NEQ predicate on the "login_user" field.
+func LoginUserNEQ(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldNEQ(FieldLoginUser, v))
+}
+
+// LoginUserIn applies the In predicate on the "login_user" field.
+func LoginUserIn(vs ...string) predicate.Channel {
+	return predicate.Channel(sql.FieldIn(FieldLoginUser, vs...))
+}
+
+// LoginUserNotIn applies the NotIn predicate on the "login_user" field.
+func LoginUserNotIn(vs ...string) predicate.Channel {
+	return predicate.Channel(sql.FieldNotIn(FieldLoginUser, vs...))
+}
+
+// LoginUserGT applies the GT predicate on the "login_user" field.
+func LoginUserGT(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldGT(FieldLoginUser, v))
+}
+
+// LoginUserGTE applies the GTE predicate on the "login_user" field.
+func LoginUserGTE(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldGTE(FieldLoginUser, v))
+}
+
+// LoginUserLT applies the LT predicate on the "login_user" field.
+func LoginUserLT(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldLT(FieldLoginUser, v))
+}
+
+// LoginUserLTE applies the LTE predicate on the "login_user" field.
+func LoginUserLTE(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldLTE(FieldLoginUser, v))
+}
+
+// LoginUserContains applies the Contains predicate on the "login_user" field.
+func LoginUserContains(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldContains(FieldLoginUser, v))
+}
+
+// LoginUserHasPrefix applies the HasPrefix predicate on the "login_user" field.
+func LoginUserHasPrefix(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldHasPrefix(FieldLoginUser, v))
+}
+
+// LoginUserHasSuffix applies the HasSuffix predicate on the "login_user" field.
+func LoginUserHasSuffix(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldHasSuffix(FieldLoginUser, v))
+}
+
+// LoginUserEqualFold applies the EqualFold predicate on the "login_user" field.
+func LoginUserEqualFold(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldEqualFold(FieldLoginUser, v))
+}
+
+// LoginUserContainsFold applies the ContainsFold predicate on the "login_user" field.
+func LoginUserContainsFold(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldContainsFold(FieldLoginUser, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

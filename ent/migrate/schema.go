@@ -73,6 +73,7 @@ var (
 		{Name: "language", Type: field.TypeString, Default: ""},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
 		{Name: "token", Type: field.TypeBytes},
+		{Name: "login_user", Type: field.TypeString, Default: ""},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "queue_id", Type: field.TypeUUID, Nullable: true},
@@ -85,7 +86,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "channels_queues_queue",
-				Columns:    []*schema.Column{ChannelsColumns[13]},
+				Columns:    []*schema.Column{ChannelsColumns[14]},
 				RefColumns: []*schema.Column{QueuesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -99,7 +100,7 @@ var (
 			{
 				Name:    "channel_queue_id",
 				Unique:  false,
-				Columns: []*schema.Column{ChannelsColumns[13]},
+				Columns: []*schema.Column{ChannelsColumns[14]},
 			},
 		},
 	}
@@ -251,6 +252,18 @@ var (
 		Name:       "contacts",
 		Columns:    ContactsColumns,
 		PrimaryKey: []*schema.Column{ContactsColumns[0]},
+	}
+	// DataDeletionsColumns holds the columns for the "data_deletions" table.
+	DataDeletionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code_hash", Type: field.TypeBytes, Unique: true},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// DataDeletionsTable holds the schema information for the "data_deletions" table.
+	DataDeletionsTable = &schema.Table{
+		Name:       "data_deletions",
+		Columns:    DataDeletionsColumns,
+		PrimaryKey: []*schema.Column{DataDeletionsColumns[0]},
 	}
 	// DeliveriesColumns holds the columns for the "deliveries" table.
 	DeliveriesColumns = []*schema.Column{
@@ -751,6 +764,7 @@ var (
 		ChatsTable,
 		ChatReadsTable,
 		ContactsTable,
+		DataDeletionsTable,
 		DeliveriesTable,
 		EventsTable,
 		EventEpochsTable,

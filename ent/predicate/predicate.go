@@ -24,6 +24,9 @@ type ChatRead func(*sql.Selector)
 // Contact is the predicate function for contact builders.
 type Contact func(*sql.Selector)
 
+// DataDeletion is the predicate function for datadeletion builders.
+type DataDeletion func(*sql.Selector)
+
 // Delivery is the predicate function for delivery builders.
 type Delivery func(*sql.Selector)
 

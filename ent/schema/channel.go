@@ -32,6 +32,7 @@ func (Channel) Fields() []ent.Field {
 		field.String("language").Default(""),
 		field.Time("archived_at").Optional().Nillable(),
 		field.Bytes("token").Sensitive().Comment("page access token, sealed"),
+		field.String("login_user").Default("").Comment("whose login gave the token, as the provider's app knows them"),
 		createdAt(),
 		version(),
 	}

@@ -66,7 +66,8 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	if err != nil {
 		return nil, refused(err)
 	}
-	if err := c.checkToken(ctx, token, page.ID); err != nil {
+	info, err := c.checkToken(ctx, token, page.ID)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.client.Subscribe(ctx, token, page.ID, messenger.SubscribedFields()); err != nil {
@@ -77,7 +78,7 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	}
 	ch, err := c.desk.Connect(ctx, by, desk.Page{
 		ExternalID: page.ID, Name: page.Name, PictureURL: page.PictureURL,
-		Token: c.box.Seal([]byte(token), tokenPlace(page.ID)),
+		Token: c.box.Seal([]byte(token), tokenPlace(page.ID)), LoginUser: info.UserID,
 	})
 	if err != nil {
 		return nil, err
@@ -129,21 +130,21 @@ func (c *Channels) unsubscribe(ctx context.Context, of desk.ChannelRef) error {
 }
 
 // checkToken sees to it that a token is our app's and covers the page.
-func (c *Channels) checkToken(ctx context.Context, token, page string) error {
+func (c *Channels) checkToken(ctx context.Context, token, page string) (messenger.TokenInfo, error) {
 	info, err := c.client.DebugToken(ctx, token)
 	switch {
 	case err != nil:
-		return refused(err)
+		return info, refused(err)
 	case info.Problem != nil:
-		return refused(info.Problem)
+		return info, refused(info.Problem)
 	case !info.Valid || info.AppID != c.client.AppID():
-		return fault.New(fault.Invalid, "pageAccessToken", "the token is of another Facebook app than this installation's")
+		return info, fault.New(fault.Invalid, "pageAccessToken", "the token is of another Facebook app than this installation's")
 	case info.Type != "PAGE":
-		return fault.New(fault.Invalid, "pageAccessToken", "this is the token of a person or an app, not of a page")
+		return info, fault.New(fault.Invalid, "pageAccessToken", "this is the token of a person or an app, not of a page")
 	case !info.Covers("pages_messaging", page):
-		return fault.New(fault.Invalid, "pageAccessToken", "the token does not have the permission pages_messaging for the page")
+		return info, fault.New(fault.Invalid, "pageAccessToken", "the token does not have the permission pages_messaging for the page")
 	}
-	return nil
+	return info, nil
 }
 
 func (c *Channels) checkSubscribed(ctx context.Context, token, page string) error {
@@ -172,7 +173,7 @@ func (c *Channels) Token(ch *ent.Channel) (string, error) {
 // Reseal seals with the first secret key the tokens that are sealed with another.
 func Reseal(ctx context.Context, d *desk.Desk, box *seal.Box) error {
 	return d.ResealTokens(ctx, func(ch *ent.Channel) ([]byte, error) {
-		if !box.Stale(ch.Token) {
+		if len(ch.Token) == 0 || !box.Stale(ch.Token) {
 			return nil, nil
 		}
 		token, err := box.Open(ch.Token, tokenPlace(ch.ExternalID))

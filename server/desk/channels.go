@@ -17,6 +17,7 @@ import (
 	"parley/ent/contact"
 	"parley/ent/event"
 	"parley/ent/identity"
+	"parley/ent/predicate"
 	"parley/ent/queue"
 	"parley/ent/schema"
 	"parley/ent/segment"
@@ -30,6 +31,7 @@ import (
 type Page struct {
 	ExternalID, Name, PictureURL string
 	Token                        []byte // sealed
+	LoginUser                    string // whose login gave it, as the provider's app knows them
 }
 
 // Connect makes a page a channel, or repairs the channel it is already: for
@@ -38,9 +40,10 @@ type Page struct {
 func (d *Desk) Connect(ctx context.Context, by audit.Actor, p Page) (result *ent.Channel, err error) {
 	err = d.write(ctx, func(c *change) error {
 		id, err := c.Channel.Create().SetProvider(channel.ProviderFacebookMessenger).SetExternalID(p.ExternalID).
-			SetName(p.Name).SetPictureURL(p.PictureURL).SetState(channel.StateConnected).SetToken(p.Token).SetCreatedAt(c.now).
+			SetName(p.Name).SetPictureURL(p.PictureURL).SetState(channel.StateConnected).SetToken(p.Token).
+			SetLoginUser(p.LoginUser).SetCreatedAt(c.now).
 			OnConflictColumns("provider", "external_id").Update(func(u *ent.ChannelUpsert) {
-			u.UpdateName().UpdatePictureURL().UpdateState().UpdateToken().SetStateReason("").ClearArchivedAt().AddVersion(1)
+			u.UpdateName().UpdatePictureURL().UpdateState().UpdateToken().UpdateLoginUser().SetStateReason("").ClearArchivedAt().AddVersion(1)
 		}).ID(ctx)
 		if err != nil {
 			return err
@@ -249,6 +252,40 @@ func (d *Desk) ChannelsOf(ctx context.Context, pages []string) (map[string]*ent.
 		byPage[row.ExternalID] = row
 	}
 	return byPage, err
+}
+
+// GivenBy are the channels whose token a person gave, and the one that a page is.
+func (d *Desk) GivenBy(ctx context.Context, user, page string) ([]*ent.Channel, error) {
+	var any []predicate.Channel
+	if user != "" {
+		any = append(any, channel.LoginUser(user))
+	}
+	if page != "" {
+		any = append(any, channel.ExternalID(page))
+	}
+	if any == nil {
+		return nil, nil
+	}
+	return d.store.Client().Channel.Query().Where(channel.Or(any...)).All(ctx)
+}
+
+// TokenGone takes away a channel's token, and who gave it: the page has to be
+// connected again. A token that has come since stays.
+func (d *Desk) TokenGone(ctx context.Context, seen *ent.Channel, reason string) error {
+	return d.write(ctx, func(c *change) error {
+		ch, err := c.lockChannel(ctx, seen.ID)
+		if err != nil || !bytes.Equal(ch.Token, seen.Token) {
+			return err
+		}
+		update := ch.Update().SetToken([]byte{}).SetLoginUser("").AddVersion(1)
+		if !isGone(ch.State) {
+			update.SetState(channel.StateReauthorizationRequired).SetStateReason(reason)
+		}
+		if ch, err = update.Save(ctx); err == nil {
+			c.channelEvent(ch)
+		}
+		return err
+	})
 }
 
 // ResealTokens has the tokens of all channels sealed again by a function that

@@ -1,0 +1,4 @@
+-- +goose Up
+ALTER TABLE "channels" ADD COLUMN "login_user" character varying NOT NULL DEFAULT '';
+CREATE TABLE "data_deletions" ("id" uuid NOT NULL, "code_hash" bytea NOT NULL, "created_at" timestamptz NOT NULL, PRIMARY KEY ("id"));
+CREATE UNIQUE INDEX "data_deletions_code_hash_key" ON "data_deletions" ("code_hash");
