@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"context"
 	"errors"
 	"html/template"
 	"net/http"
@@ -15,7 +16,8 @@ import (
 // is shown nothing but how it went.
 func (c *Channels) Callback(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	login, err := c.finishLogin(r.Context(), returned{query.Get("state"), query.Get("code"), problemOf(query)})
+	// A browser that goes away meanwhile must not cost the login, which works once.
+	login, err := c.finishLogin(context.WithoutCancel(r.Context()), returned{query.Get("state"), query.Get("code"), problemOf(query)})
 	switch {
 	case errors.Is(err, errState):
 		c.show(w, http.StatusBadRequest, outcome{"The login did not work", "This login is not known here: it was used already, took longer than ten minutes, or began elsewhere. Start a new one."})
