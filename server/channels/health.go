@@ -21,6 +21,7 @@ import (
 const (
 	checkEvery    = 15 * time.Minute // a fifth more or less, so that channels do not come all at once
 	checkTime     = time.Minute      // for one channel
+	maxLooks      = 5
 	endsSoon      = 7 * 24 * time.Hour
 	restrictedFor = time.Hour        // before it is tried whether a restriction is over
 	heldFor       = 24 * time.Hour   // a thread has no owner after that without a message
@@ -56,27 +57,37 @@ func (c *Channels) CheckNow(ctx context.Context, of desk.ChannelRef) (*ent.Chann
 }
 
 // Check asks Facebook how a channel is, puts right what may be put right without
-// asking, and records what was found.
+// asking, and records what was found. If something happens to the channel
+// meanwhile, it looks again.
 func (c *Channels) Check(ctx context.Context, id uuid.UUID) (*ent.Channel, error) {
-	ch, err := c.store.Client().Channel.Get(ctx, id)
-	if err != nil || ch.State == channel.StateDisconnected || ch.ArchivedAt != nil {
-		return ch, err
+	for range maxLooks {
+		ch, err := c.store.Client().Channel.Get(ctx, id)
+		if err != nil || ch.State == channel.StateDisconnected || ch.ArchivedAt != nil {
+			return ch, err
+		}
+		switch recorded, err := c.look(ctx, ch); {
+		case err != nil:
+			return nil, err
+		case recorded:
+			return c.store.Client().Channel.Get(ctx, id)
+		}
 	}
-	before, err := c.desk.Checks(ctx, []uuid.UUID{id})
+	return c.store.Client().Channel.Get(ctx, id)
+}
+
+func (c *Channels) look(ctx context.Context, ch *ent.Channel) (recorded bool, err error) {
+	before, err := c.desk.Checks(ctx, []uuid.UUID{ch.ID})
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	asking, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	x := &checkUp{Channels: c, channel: ch, before: before[id]}
+	x := &checkUp{Channels: c, channel: ch, before: before[ch.ID]}
 	found := x.run(asking)
 	if ctx.Err() != nil { // what is missing was not asked for
-		return nil, ctx.Err()
+		return false, ctx.Err()
 	}
-	if err := c.desk.Checked(ctx, found); err != nil {
-		return nil, err
-	}
-	return c.store.Client().Channel.Get(ctx, id)
+	return c.desk.Checked(ctx, found)
 }
 
 // checkUp is one look at a channel. What was found decides the channel's state:

@@ -104,19 +104,26 @@ func (c *Channels) finishLogin(ctx context.Context, r returned) (*ent.FacebookLo
 	if err != nil {
 		return nil, err
 	}
-	update := login.Update()
-	switch user, reason := c.userOf(ctx, login, r); {
-	case reason != "":
-		update.SetStatus(facebooklogin.StatusFailed).SetReason(reason).SetSealed([]byte{})
-	default:
-		update.SetStatus(facebooklogin.StatusCompleted).SetUserID(user.id).SetUserName(user.name).
-			SetSealed(c.box.Seal([]byte(user.token), loginPlace(login.ID))).SetExpiresAt(c.now().UTC().Add(chooseTime).Truncate(time.Microsecond))
+	user, reason := c.userOf(ctx, login, r)
+	err = c.store.InTx(ctx, func(tx *store.Tx) (err error) {
+		update := tx.FacebookLogin.UpdateOne(login)
+		if reason != "" {
+			update.SetStatus(facebooklogin.StatusFailed).SetReason(reason).SetSealed([]byte{})
+		} else {
+			update.SetStatus(facebooklogin.StatusCompleted).SetUserID(user.id).SetUserName(user.name).
+				SetSealed(c.box.Seal([]byte(user.token), loginPlace(login.ID))).SetExpiresAt(c.now().UTC().Add(chooseTime).Truncate(time.Microsecond))
+		}
+		login, err = update.Save(ctx)
+		return err
+	})
+	if err != nil || reason != "" {
+		return login, err
 	}
-	if login, err = update.Save(ctx); err == nil && login.Status == facebooklogin.StatusCompleted {
-		// The login may have left out pages that are connected by one before.
-		err = c.desk.CheckSoon(ctx, login.UserID)
+	// The login may have left out pages that are connected by one before.
+	if err := c.desk.CheckSoon(ctx, user.id); err != nil {
+		c.log.Error("the pages of an earlier login are checked later", "error", err)
 	}
-	return login, err
+	return c.store.Client().FacebookLogin.Get(ctx, login.ID)
 }
 
 // takeState finds the login that a state was made for, once.

@@ -89,12 +89,10 @@ type Health struct {
 
 // Checked records how a channel was found, unless somebody has found or done
 // something meanwhile: what a look saw before that may not be so any more.
-func (d *Desk) Checked(ctx context.Context, h Health) error {
-	return d.write(ctx, func(c *change) error {
+func (d *Desk) Checked(ctx context.Context, h Health) (recorded bool, err error) {
+	err = d.write(ctx, func(c *change) error {
+		recorded = false
 		before, err := c.lockChannel(ctx, h.Seen.ID)
-		if ent.IsNotFound(err) {
-			return nil
-		}
 		if err != nil || !bytes.Equal(before.Token, h.Seen.Token) || before.State != h.Seen.State {
 			return err
 		}
@@ -102,6 +100,7 @@ func (d *Desk) Checked(ctx context.Context, h Health) error {
 		if err != nil || !sameChecks(rows, h.SeenChecks) {
 			return err
 		}
+		recorded = true
 		changed, err := c.putChecks(ctx, before.ID, h.Checks)
 		if err != nil {
 			return err
@@ -127,6 +126,7 @@ func (d *Desk) Checked(ctx context.Context, h Health) error {
 		}
 		return c.goOn(ctx, ch)
 	})
+	return recorded && err == nil, err
 }
 
 // sameChecks says whether nobody has checked since.
