@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"parley/ent"
-	entwork "parley/ent/work"
 	"parley/ent/delivery"
 	"parley/ent/message"
 	"parley/ent/operator"
+	entwork "parley/ent/work"
 	"parley/server/audit"
 	"parley/server/channels"
 	"parley/server/channels/channelstest"
