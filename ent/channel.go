@@ -37,6 +37,8 @@ type Channel struct {
 	QueueID *uuid.UUID `json:"queue_id,omitempty"`
 	// Language holds the value of the "language" field.
 	Language string `json:"language,omitempty"`
+	// sent to whoever opens a chat, unless it is empty
+	Greeting string `json:"greeting,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
 	// when a customer's message last came, kept now and then
@@ -88,7 +90,7 @@ func (*Channel) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case channel.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case channel.FieldProvider, channel.FieldExternalID, channel.FieldName, channel.FieldPictureURL, channel.FieldState, channel.FieldStateReason, channel.FieldLanguage, channel.FieldLoginUser:
+		case channel.FieldProvider, channel.FieldExternalID, channel.FieldName, channel.FieldPictureURL, channel.FieldState, channel.FieldStateReason, channel.FieldLanguage, channel.FieldGreeting, channel.FieldLoginUser:
 			values[i] = new(sql.NullString)
 		case channel.FieldArchivedAt, channel.FieldLastInboundAt, channel.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -169,6 +171,12 @@ func (_m *Channel) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field language", values[i])
 			} else if value.Valid {
 				_m.Language = value.String
+			}
+		case channel.FieldGreeting:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field greeting", values[i])
+			} else if value.Valid {
+				_m.Greeting = value.String
 			}
 		case channel.FieldArchivedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -277,6 +285,9 @@ func (_m *Channel) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("language=")
 	builder.WriteString(_m.Language)
+	builder.WriteString(", ")
+	builder.WriteString("greeting=")
+	builder.WriteString(_m.Greeting)
 	builder.WriteString(", ")
 	if v := _m.ArchivedAt; v != nil {
 		builder.WriteString("archived_at=")

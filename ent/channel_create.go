@@ -119,6 +119,20 @@ func (_c *ChannelCreate) SetNillableLanguage(v *string) *ChannelCreate {
 	return _c
 }
 
+// SetGreeting sets the "greeting" field.
+func (_c *ChannelCreate) SetGreeting(v string) *ChannelCreate {
+	_c.mutation.SetGreeting(v)
+	return _c
+}
+
+// SetNillableGreeting sets the "greeting" field if the given value is not nil.
+func (_c *ChannelCreate) SetNillableGreeting(v *string) *ChannelCreate {
+	if v != nil {
+		_c.SetGreeting(*v)
+	}
+	return _c
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_c *ChannelCreate) SetArchivedAt(v time.Time) *ChannelCreate {
 	_c.mutation.SetArchivedAt(v)
@@ -257,6 +271,10 @@ func (_c *ChannelCreate) defaults() {
 		v := channel.DefaultLanguage
 		_c.mutation.SetLanguage(v)
 	}
+	if _, ok := _c.mutation.Greeting(); !ok {
+		v := channel.DefaultGreeting
+		_c.mutation.SetGreeting(v)
+	}
 	if _, ok := _c.mutation.LoginUser(); !ok {
 		v := channel.DefaultLoginUser
 		_c.mutation.SetLoginUser(v)
@@ -306,6 +324,9 @@ func (_c *ChannelCreate) check() error {
 	}
 	if _, ok := _c.mutation.Language(); !ok {
 		return &ValidationError{Name: "language", err: errors.New(`ent: missing required field "Channel.language"`)}
+	}
+	if _, ok := _c.mutation.Greeting(); !ok {
+		return &ValidationError{Name: "greeting", err: errors.New(`ent: missing required field "Channel.greeting"`)}
 	}
 	if _, ok := _c.mutation.Token(); !ok {
 		return &ValidationError{Name: "token", err: errors.New(`ent: missing required field "Channel.token"`)}
@@ -386,6 +407,10 @@ func (_c *ChannelCreate) createSpec() (*Channel, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Language(); ok {
 		_spec.SetField(channel.FieldLanguage, field.TypeString, value)
 		_node.Language = value
+	}
+	if value, ok := _c.mutation.Greeting(); ok {
+		_spec.SetField(channel.FieldGreeting, field.TypeString, value)
+		_node.Greeting = value
 	}
 	if value, ok := _c.mutation.ArchivedAt(); ok {
 		_spec.SetField(channel.FieldArchivedAt, field.TypeTime, value)
@@ -567,6 +592,18 @@ func (u *ChannelUpsert) SetLanguage(v string) *ChannelUpsert {
 // UpdateLanguage sets the "language" field to the value that was provided on create.
 func (u *ChannelUpsert) UpdateLanguage() *ChannelUpsert {
 	u.SetExcluded(channel.FieldLanguage)
+	return u
+}
+
+// SetGreeting sets the "greeting" field.
+func (u *ChannelUpsert) SetGreeting(v string) *ChannelUpsert {
+	u.Set(channel.FieldGreeting, v)
+	return u
+}
+
+// UpdateGreeting sets the "greeting" field to the value that was provided on create.
+func (u *ChannelUpsert) UpdateGreeting() *ChannelUpsert {
+	u.SetExcluded(channel.FieldGreeting)
 	return u
 }
 
@@ -807,6 +844,20 @@ func (u *ChannelUpsertOne) SetLanguage(v string) *ChannelUpsertOne {
 func (u *ChannelUpsertOne) UpdateLanguage() *ChannelUpsertOne {
 	return u.Update(func(s *ChannelUpsert) {
 		s.UpdateLanguage()
+	})
+}
+
+// SetGreeting sets the "greeting" field.
+func (u *ChannelUpsertOne) SetGreeting(v string) *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetGreeting(v)
+	})
+}
+
+// UpdateGreeting sets the "greeting" field to the value that was provided on create.
+func (u *ChannelUpsertOne) UpdateGreeting() *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateGreeting()
 	})
 }
 
@@ -1227,6 +1278,20 @@ func (u *ChannelUpsertBulk) SetLanguage(v string) *ChannelUpsertBulk {
 func (u *ChannelUpsertBulk) UpdateLanguage() *ChannelUpsertBulk {
 	return u.Update(func(s *ChannelUpsert) {
 		s.UpdateLanguage()
+	})
+}
+
+// SetGreeting sets the "greeting" field.
+func (u *ChannelUpsertBulk) SetGreeting(v string) *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetGreeting(v)
+	})
+}
+
+// UpdateGreeting sets the "greeting" field to the value that was provided on create.
+func (u *ChannelUpsertBulk) UpdateGreeting() *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateGreeting()
 	})
 }
 

@@ -135,6 +135,20 @@ func (_u *ChannelUpdate) SetNillableLanguage(v *string) *ChannelUpdate {
 	return _u
 }
 
+// SetGreeting sets the "greeting" field.
+func (_u *ChannelUpdate) SetGreeting(v string) *ChannelUpdate {
+	_u.mutation.SetGreeting(v)
+	return _u
+}
+
+// SetNillableGreeting sets the "greeting" field if the given value is not nil.
+func (_u *ChannelUpdate) SetNillableGreeting(v *string) *ChannelUpdate {
+	if v != nil {
+		_u.SetGreeting(*v)
+	}
+	return _u
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_u *ChannelUpdate) SetArchivedAt(v time.Time) *ChannelUpdate {
 	_u.mutation.SetArchivedAt(v)
@@ -304,6 +318,9 @@ func (_u *ChannelUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Language(); ok {
 		_spec.SetField(channel.FieldLanguage, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Greeting(); ok {
+		_spec.SetField(channel.FieldGreeting, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(channel.FieldArchivedAt, field.TypeTime, value)
@@ -480,6 +497,20 @@ func (_u *ChannelUpdateOne) SetLanguage(v string) *ChannelUpdateOne {
 func (_u *ChannelUpdateOne) SetNillableLanguage(v *string) *ChannelUpdateOne {
 	if v != nil {
 		_u.SetLanguage(*v)
+	}
+	return _u
+}
+
+// SetGreeting sets the "greeting" field.
+func (_u *ChannelUpdateOne) SetGreeting(v string) *ChannelUpdateOne {
+	_u.mutation.SetGreeting(v)
+	return _u
+}
+
+// SetNillableGreeting sets the "greeting" field if the given value is not nil.
+func (_u *ChannelUpdateOne) SetNillableGreeting(v *string) *ChannelUpdateOne {
+	if v != nil {
+		_u.SetGreeting(*v)
 	}
 	return _u
 }
@@ -683,6 +714,9 @@ func (_u *ChannelUpdateOne) sqlSave(ctx context.Context) (_node *Channel, err er
 	}
 	if value, ok := _u.mutation.Language(); ok {
 		_spec.SetField(channel.FieldLanguage, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Greeting(); ok {
+		_spec.SetField(channel.FieldGreeting, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(channel.FieldArchivedAt, field.TypeTime, value)

@@ -1769,6 +1769,7 @@ type ChannelMutation struct {
 	state_reason    *string
 	active          *bool
 	language        *string
+	greeting        *string
 	archived_at     *time.Time
 	last_inbound_at *time.Time
 	token           *[]byte
@@ -2225,6 +2226,42 @@ func (m *ChannelMutation) ResetLanguage() {
 	m.language = nil
 }
 
+// SetGreeting sets the "greeting" field.
+func (m *ChannelMutation) SetGreeting(s string) {
+	m.greeting = &s
+}
+
+// Greeting returns the value of the "greeting" field in the mutation.
+func (m *ChannelMutation) Greeting() (r string, exists bool) {
+	v := m.greeting
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGreeting returns the old "greeting" field's value of the Channel entity.
+// If the Channel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelMutation) OldGreeting(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGreeting is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGreeting requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGreeting: %w", err)
+	}
+	return oldValue.Greeting, nil
+}
+
+// ResetGreeting resets all changes to the "greeting" field.
+func (m *ChannelMutation) ResetGreeting() {
+	m.greeting = nil
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (m *ChannelMutation) SetArchivedAt(t time.Time) {
 	m.archived_at = &t
@@ -2548,7 +2585,7 @@ func (m *ChannelMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChannelMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 16)
 	if m.provider != nil {
 		fields = append(fields, channel.FieldProvider)
 	}
@@ -2575,6 +2612,9 @@ func (m *ChannelMutation) Fields() []string {
 	}
 	if m.language != nil {
 		fields = append(fields, channel.FieldLanguage)
+	}
+	if m.greeting != nil {
+		fields = append(fields, channel.FieldGreeting)
 	}
 	if m.archived_at != nil {
 		fields = append(fields, channel.FieldArchivedAt)
@@ -2620,6 +2660,8 @@ func (m *ChannelMutation) Field(name string) (ent.Value, bool) {
 		return m.QueueID()
 	case channel.FieldLanguage:
 		return m.Language()
+	case channel.FieldGreeting:
+		return m.Greeting()
 	case channel.FieldArchivedAt:
 		return m.ArchivedAt()
 	case channel.FieldLastInboundAt:
@@ -2659,6 +2701,8 @@ func (m *ChannelMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldQueueID(ctx)
 	case channel.FieldLanguage:
 		return m.OldLanguage(ctx)
+	case channel.FieldGreeting:
+		return m.OldGreeting(ctx)
 	case channel.FieldArchivedAt:
 		return m.OldArchivedAt(ctx)
 	case channel.FieldLastInboundAt:
@@ -2742,6 +2786,13 @@ func (m *ChannelMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLanguage(v)
+		return nil
+	case channel.FieldGreeting:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGreeting(v)
 		return nil
 	case channel.FieldArchivedAt:
 		v, ok := value.(time.Time)
@@ -2896,6 +2947,9 @@ func (m *ChannelMutation) ResetField(name string) error {
 		return nil
 	case channel.FieldLanguage:
 		m.ResetLanguage()
+		return nil
+	case channel.FieldGreeting:
+		m.ResetGreeting()
 		return nil
 	case channel.FieldArchivedAt:
 		m.ResetArchivedAt()

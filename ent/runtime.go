@@ -69,12 +69,16 @@ func init() {
 	channelDescLanguage := channelFields[9].Descriptor()
 	// channel.DefaultLanguage holds the default value on creation for the language field.
 	channel.DefaultLanguage = channelDescLanguage.Default.(string)
+	// channelDescGreeting is the schema descriptor for greeting field.
+	channelDescGreeting := channelFields[10].Descriptor()
+	// channel.DefaultGreeting holds the default value on creation for the greeting field.
+	channel.DefaultGreeting = channelDescGreeting.Default.(string)
 	// channelDescLoginUser is the schema descriptor for login_user field.
-	channelDescLoginUser := channelFields[13].Descriptor()
+	channelDescLoginUser := channelFields[14].Descriptor()
 	// channel.DefaultLoginUser holds the default value on creation for the login_user field.
 	channel.DefaultLoginUser = channelDescLoginUser.Default.(string)
 	// channelDescVersion is the schema descriptor for version field.
-	channelDescVersion := channelFields[15].Descriptor()
+	channelDescVersion := channelFields[16].Descriptor()
 	// channel.DefaultVersion holds the default value on creation for the version field.
 	channel.DefaultVersion = channelDescVersion.Default.(int64)
 	// channelDescID is the schema descriptor for id field.

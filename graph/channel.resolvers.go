@@ -21,6 +21,10 @@ func (r *channelResolver) Language(ctx context.Context, obj *ent.Channel) (*stri
 	return given(obj.Language), nil
 }
 
+func (r *channelResolver) Greeting(ctx context.Context, obj *ent.Channel) (*string, error) {
+	return given(obj.Greeting), nil
+}
+
 func (r *channelResolver) Checks(ctx context.Context, obj *ent.Channel) ([]*ent.ChannelCheck, error) {
 	return load(ctx).checks.get(ctx, obj.ID)
 }

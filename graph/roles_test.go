@@ -91,7 +91,7 @@ var access = map[string]struct{ who, operation string }{
 // shown is the same for the fields that not everybody gets a value of.
 var shown = map[string]string{
 	"Channel.externalId": reads, "Channel.state": reads, "Channel.stateReason": reads, "Channel.active": reads,
-	"Channel.queue": reads, "Channel.language": reads, "Channel.archivedAt": reads,
+	"Channel.queue": reads, "Channel.language": reads, "Channel.archivedAt": reads, "Channel.greeting": reads,
 	"Channel.checks": reads, "Channel.lastInboundAt": reads,
 	"Queue.rule": reads, "Queue.members": reads,
 	"Operator.email": reads, "Operator.role": reads, "Operator.state": reads,
@@ -245,7 +245,7 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.Admin.Must(`mutation($id: ID!) { checkChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
-		w.Admin.Must(`mutation($id: ID!) { updateChannel(input: {id: $id, language: "de"}) { userErrors { code } } archiveChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
+		w.Admin.Must(`mutation($id: ID!) { updateChannel(input: {id: $id, language: "de", greeting: "Hello!"}) { userErrors { code } } archiveChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
 		things := map[string]string{"Channel": w.Channel, "Queue": w.Queue, "Operator": all['O'].ID, "ApiClient": all['i'].ID}
 		for letter, as := range all {
 			if letter == '-' {

@@ -132,7 +132,7 @@ func channelRef(in model.ChannelInput) desk.ChannelRef {
 
 func channelChange(in model.UpdateChannelInput) desk.ChannelChange {
 	u := desk.ChannelChange{
-		ChannelRef: desk.ChannelRef{ID: in.ID, ExpectedVersion: number(in.ExpectedVersion)}, Active: in.Active, Language: in.Language,
+		ChannelRef: desk.ChannelRef{ID: in.ID, ExpectedVersion: number(in.ExpectedVersion)}, Active: in.Active, Language: in.Language, Greeting: in.Greeting,
 	}
 	if queue, given := in.QueueID.ValueOK(); given {
 		u.Queue = &desk.Queued{ID: value(queue)}

@@ -33,6 +33,8 @@ const (
 	FieldQueueID = "queue_id"
 	// FieldLanguage holds the string denoting the language field in the database.
 	FieldLanguage = "language"
+	// FieldGreeting holds the string denoting the greeting field in the database.
+	FieldGreeting = "greeting"
 	// FieldArchivedAt holds the string denoting the archived_at field in the database.
 	FieldArchivedAt = "archived_at"
 	// FieldLastInboundAt holds the string denoting the last_inbound_at field in the database.
@@ -70,6 +72,7 @@ var Columns = []string{
 	FieldActive,
 	FieldQueueID,
 	FieldLanguage,
+	FieldGreeting,
 	FieldArchivedAt,
 	FieldLastInboundAt,
 	FieldToken,
@@ -97,6 +100,8 @@ var (
 	DefaultActive bool
 	// DefaultLanguage holds the default value on creation for the "language" field.
 	DefaultLanguage string
+	// DefaultGreeting holds the default value on creation for the "greeting" field.
+	DefaultGreeting string
 	// DefaultLoginUser holds the default value on creation for the "login_user" field.
 	DefaultLoginUser string
 	// DefaultVersion holds the default value on creation for the "version" field.
@@ -204,6 +209,11 @@ func ByQueueID(opts ...sql.OrderTermOption) OrderOption {
 // ByLanguage orders the results by the language field.
 func ByLanguage(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLanguage, opts...).ToFunc()
+}
+
+// ByGreeting orders the results by the greeting field.
+func ByGreeting(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldGreeting, opts...).ToFunc()
 }
 
 // ByArchivedAt orders the results by the archived_at field.

@@ -91,6 +91,11 @@ func Language(v string) predicate.Channel {
 	return predicate.Channel(sql.FieldEQ(FieldLanguage, v))
 }
 
+// Greeting applies equality check predicate on the "greeting" field. It's identical to GreetingEQ.
+func Greeting(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldEQ(FieldGreeting, v))
+}
+
 // ArchivedAt applies equality check predicate on the "archived_at" field. It's identical to ArchivedAtEQ.
 func ArchivedAt(v time.Time) predicate.Channel {
 	return predicate.Channel(sql.FieldEQ(FieldArchivedAt, v))
@@ -524,6 +529,71 @@ func LanguageEqualFold(v string) predicate.Channel {
 // LanguageContainsFold applies the ContainsFold predicate on the "language" field.
 func LanguageContainsFold(v string) predicate.Channel {
 	return predicate.Channel(sql.FieldContainsFold(FieldLanguage, v))
+}
+
+// GreetingEQ applies the EQ predicate on the "greeting" field.
+func GreetingEQ(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldEQ(FieldGreeting, v))
+}
+
+// GreetingNEQ applies the NEQ predicate on the "greeting" field.
+func GreetingNEQ(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldNEQ(FieldGreeting, v))
+}
+
+// GreetingIn applies the In predicate on the "greeting" field.
+func GreetingIn(vs ...string) predicate.Channel {
+	return predicate.Channel(sql.FieldIn(FieldGreeting, vs...))
+}
+
+// GreetingNotIn applies the NotIn predicate on the "greeting" field.
+func GreetingNotIn(vs ...string) predicate.Channel {
+	return predicate.Channel(sql.FieldNotIn(FieldGreeting, vs...))
+}
+
+// GreetingGT applies the GT predicate on the "greeting" field.
+func GreetingGT(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldGT(FieldGreeting, v))
+}
+
+// GreetingGTE applies the GTE predicate on the "greeting" field.
+func GreetingGTE(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldGTE(FieldGreeting, v))
+}
+
+// GreetingLT applies the LT predicate on the "greeting" field.
+func GreetingLT(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldLT(FieldGreeting, v))
+}
+
+// GreetingLTE applies the LTE predicate on the "greeting" field.
+func GreetingLTE(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldLTE(FieldGreeting, v))
+}
+
+// GreetingContains applies the Contains predicate on the "greeting" field.
+func GreetingContains(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldContains(FieldGreeting, v))
+}
+
+// GreetingHasPrefix applies the HasPrefix predicate on the "greeting" field.
+func GreetingHasPrefix(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldHasPrefix(FieldGreeting, v))
+}
+
+// GreetingHasSuffix applies the HasSuffix predicate on the "greeting" field.
+func GreetingHasSuffix(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldHasSuffix(FieldGreeting, v))
+}
+
+// GreetingEqualFold applies the EqualFold predicate on the "greeting" field.
+func GreetingEqualFold(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldEqualFold(FieldGreeting, v))
+}
+
+// GreetingContainsFold applies the ContainsFold predicate on the "greeting" field.
+func GreetingContainsFold(v string) predicate.Channel {
+	return predicate.Channel(sql.FieldContainsFold(FieldGreeting, v))
 }
 
 // ArchivedAtEQ applies the EQ predicate on the "archived_at" field.

@@ -71,6 +71,7 @@ var (
 		{Name: "state_reason", Type: field.TypeString, Default: ""},
 		{Name: "active", Type: field.TypeBool, Default: false},
 		{Name: "language", Type: field.TypeString, Default: ""},
+		{Name: "greeting", Type: field.TypeString, Default: ""},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_inbound_at", Type: field.TypeTime, Nullable: true},
 		{Name: "token", Type: field.TypeBytes},
@@ -87,7 +88,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "channels_queues_queue",
-				Columns:    []*schema.Column{ChannelsColumns[15]},
+				Columns:    []*schema.Column{ChannelsColumns[16]},
 				RefColumns: []*schema.Column{QueuesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -101,7 +102,7 @@ var (
 			{
 				Name:    "channel_queue_id",
 				Unique:  false,
-				Columns: []*schema.Column{ChannelsColumns[15]},
+				Columns: []*schema.Column{ChannelsColumns[16]},
 			},
 		},
 	}

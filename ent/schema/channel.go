@@ -30,6 +30,7 @@ func (Channel) Fields() []ent.Field {
 		field.Bool("active").Default(false),
 		field.UUID("queue_id", uuid.UUID{}).Optional().Nillable(),
 		field.String("language").Default(""),
+		field.String("greeting").Default("").Comment("sent to whoever opens a chat, unless it is empty"),
 		field.Time("archived_at").Optional().Nillable(),
 		field.Time("last_inbound_at").Optional().Nillable().Comment("when a customer's message last came, kept now and then"),
 		field.Bytes("token").Sensitive().Comment("page access token, sealed"),

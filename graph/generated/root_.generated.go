@@ -124,6 +124,7 @@ type ComplexityRoot struct {
 		CreatedAt     func(childComplexity int) int
 		ExternalID    func(childComplexity int) int
 		GlobalID      func(childComplexity int) int
+		Greeting      func(childComplexity int) int
 		Language      func(childComplexity int) int
 		LastInboundAt func(childComplexity int) int
 		Name          func(childComplexity int) int
@@ -913,6 +914,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Channel.GlobalID(childComplexity), true
+	case "Channel.greeting":
+		if e.ComplexityRoot.Channel.Greeting == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Channel.Greeting(childComplexity), true
 	case "Channel.language":
 		if e.ComplexityRoot.Channel.Language == nil {
 			break
@@ -3271,6 +3278,8 @@ type Channel implements Node {
   queue: Queue @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   "Language of its customers, BCP 47; null until set."
   language: String @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  "Text that goes by itself to whoever opens a chat, once the channel is live; null if none."
+  greeting: String @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   """
   What it depends on, checked every quarter of an hour, after each login to
   Facebook, and by ` + "`" + `checkChannel` + "`" + `. A change of state or of a check is a
@@ -3467,6 +3476,8 @@ input UpdateChannelInput {
   queueId: ID
   "Language of its customers, BCP 47, such as ` + "`" + `de` + "`" + ` or ` + "`" + `pt-BR` + "`" + `."
   language: String
+  "Text that goes by itself to whoever opens a chat; the empty text is none."
+  greeting: String
   "Refuse with CONFLICT if the channel has another version."
   expectedVersion: Int
 }
@@ -5109,6 +5120,8 @@ func (ec *executionContext) childFields_Channel(ctx context.Context, field graph
 		return ec.fieldContext_Channel_queue(ctx, field)
 	case "language":
 		return ec.fieldContext_Channel_language(ctx, field)
+	case "greeting":
+		return ec.fieldContext_Channel_greeting(ctx, field)
 	case "checks":
 		return ec.fieldContext_Channel_checks(ctx, field)
 	case "lastInboundAt":

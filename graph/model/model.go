@@ -794,6 +794,8 @@ type UpdateChannelInput struct {
 	QueueID graphql.Omittable[*globalid.ID] `json:"queueId,omitempty"`
 	// Language of its customers, BCP 47, such as `de` or `pt-BR`.
 	Language *string `json:"language,omitempty"`
+	// Text that goes by itself to whoever opens a chat; the empty text is none.
+	Greeting *string `json:"greeting,omitempty"`
 	// Refuse with CONFLICT if the channel has another version.
 	ExpectedVersion *int `json:"expectedVersion,omitempty"`
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/language"
@@ -182,6 +184,7 @@ func differences(before, after *ent.Channel) *string {
 		}
 	}
 	add("active", before.Active != after.Active, after.Active)
+	add("greeting", before.Greeting != after.Greeting, strconv.Quote(after.Greeting))
 	add("language", before.Language != after.Language, after.Language)
 	queueOf := func(ch *ent.Channel) string {
 		if ch.QueueID == nil {
@@ -341,6 +344,7 @@ type ChannelChange struct {
 	Active   *bool
 	Queue    *Queued
 	Language *string
+	Greeting *string
 }
 
 // Queued is the queue that a channel's new chats go to; the zero one is none.
@@ -356,8 +360,14 @@ func (d *Desk) UpdateChannel(ctx context.Context, by audit.Actor, u ChannelChang
 		}
 		u.Language = pointer(tag.String())
 	}
+	if u.Greeting != nil {
+		u.Greeting = pointer(clean(*u.Greeting))
+		if n := utf8.RuneCountInString(*u.Greeting); n > MaxText {
+			return nil, fault.New(fault.Invalid, "greeting", "a text has at most %d characters, not %d", MaxText, n)
+		}
+	}
 	return d.changeChannel(ctx, by, u.ChannelRef, auditentry.ActionChannelChanged, func(c *change, _ *ent.Channel, update *ent.ChannelUpdateOne) error {
-		update.SetNillableActive(u.Active).SetNillableLanguage(u.Language)
+		update.SetNillableActive(u.Active).SetNillableLanguage(u.Language).SetNillableGreeting(u.Greeting)
 		switch {
 		case u.Queue == nil:
 			return nil

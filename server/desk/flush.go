@@ -11,6 +11,7 @@ import (
 
 	"parley/ent"
 	"parley/ent/chat"
+	"parley/ent/delivery"
 	"parley/ent/predicate"
 	"parley/ent/schema"
 	"parley/ent/segment"
@@ -99,7 +100,7 @@ func (in *intake) load(ctx context.Context, where ...predicate.Chat) (*ent.Chat,
 // flush writes the batch, each kind of row with one statement, and records what
 // happened.
 func (in *intake) flush(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{in.writeContacts, in.writeIdentities, in.writeChats, in.writeMessages} {
+	for _, step := range []func(context.Context) error{in.writeContacts, in.writeIdentities, in.writeChats, in.writeMessages, in.writeGreetings} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -127,6 +128,7 @@ var (
 		"id uuid", "chat_id uuid", "channel_id uuid", "external_id text", "direction text", "author_kind text", "author_id uuid",
 		"app_id text", "content_kind text", "text text", "attachments jsonb", "reply_to text", "state text",
 		"provider_at timestamptz", "sent_at timestamptz", "created_at timestamptz")
+	deliveryTable = store.NewTable("deliveries", "id uuid", "message_id uuid", "channel_id uuid", "position bigint", "text text", "state text")
 )
 
 func (in *intake) writeContacts(ctx context.Context) error {
@@ -176,4 +178,17 @@ func (in *intake) writeMessages(ctx context.Context) error {
 			m.ProviderAt, m.SentAt, m.CreatedAt)
 	}
 	return in.Insert(ctx, messageTable, rows)
+}
+
+// writeGreetings puts the parts of greetings into the lanes of their conversations.
+func (in *intake) writeGreetings(ctx context.Context) error {
+	var rows store.Rows
+	for _, g := range in.greetings {
+		for i, part := range in.d.limits.SplitText(g.message.Text) {
+			id := schema.NewID()
+			rows.Add(id, g.message.ID, g.chat.ChannelID, i, part, delivery.StatePending)
+			in.addWork(WorkSend, Lane(g.chat.IdentityID), g.chat.ChannelID, id)
+		}
+	}
+	return in.Insert(ctx, deliveryTable, rows)
 }

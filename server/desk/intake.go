@@ -28,6 +28,7 @@ type intake struct {
 	newContacts []*ent.Contact
 	newMessages []*ent.Message
 	newPeople   []*ent.Identity
+	greetings   []greeting
 	fresh       map[uuid.UUID]bool      // identities and chats that this batch makes
 	touched     map[uuid.UUID]*ent.Chat // chats to write
 	happened    []happening
@@ -102,9 +103,13 @@ func (in *intake) wrote(ctx context.Context, ev Inbound) (Outcome, error) {
 		to.LastInboundAt = &ev.At
 	}
 	to.InboundCount++
+	opened := to.LastMessageID == nil
 	in.add(to, &ent.Message{
 		Direction: message.DirectionInbound, AuthorKind: message.AuthorKindContact, AuthorID: &who.ContactID,
 	}, ev)
+	if opened {
+		in.greet(channel, to)
+	}
 	return Applied, nil
 }
 
@@ -258,6 +263,32 @@ func liveQueue(channel *ent.Channel) *uuid.UUID {
 		return nil
 	}
 	return channel.QueueID
+}
+
+// greeting is a message that goes to the customer of a chat by itself.
+type greeting struct {
+	chat    *ent.Chat
+	message *ent.Message
+}
+
+// greetWithin is how late a greeting may be: what waited for longer, such as for
+// its channel to be connected, is answered by people.
+const greetWithin = time.Hour
+
+// greet sends the channel's greeting to whoever has just opened a chat that is
+// routed.
+func (in *intake) greet(channel *ent.Channel, to *ent.Chat) {
+	if channel.Greeting == "" || to.QueueID == nil || in.now.Sub(to.OpenedAt) > greetWithin {
+		return
+	}
+	m := &ent.Message{
+		ID: schema.NewID(), ChatID: to.ID, ChannelID: to.ChannelID, Direction: message.DirectionOutbound,
+		AuthorKind: message.AuthorKindSystem, ContentKind: message.ContentKindText, Text: channel.Greeting,
+		State: pointer(message.StatePending), SentAt: after(to, in.now), CreatedAt: in.now, Version: 1,
+	}
+	to.LastMessageID, to.LastMessageAt = &m.ID, m.SentAt
+	in.newMessages, in.greetings = append(in.newMessages, m), append(in.greetings, greeting{to, m})
+	in.touch(to, &happening{event.KindMessageAdded, to, m})
 }
 
 // currentChat is an identity's open chat, or its last one, or nil.

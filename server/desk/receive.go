@@ -193,10 +193,10 @@ func (c *change) shareChannels(ctx context.Context, batch []Inbound) (map[string
 		}
 	}
 	st := &statement{store: c.Tx}
-	text := "SELECT id, external_id, active AND archived_at IS NULL, queue_id FROM channels WHERE external_id" + st.in(st.words(keys(byPage)), "text")
+	text := "SELECT id, external_id, active AND archived_at IS NULL, queue_id, greeting FROM channels WHERE external_id" + st.in(st.words(keys(byPage)), "text")
 	return byPage, st.rows(ctx, text, func(rows *sql.Rows) error {
 		ch := &ent.Channel{}
-		err := rows.Scan(&ch.ID, &ch.ExternalID, &ch.Active, &ch.QueueID)
+		err := rows.Scan(&ch.ID, &ch.ExternalID, &ch.Active, &ch.QueueID, &ch.Greeting)
 		byPage[ch.ExternalID] = ch
 		return err
 	})

@@ -63,10 +63,7 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 	} else if isGone(channel.State) {
 		return nil, fault.New(fault.Refused, "chatId", "the page is not connected here any more")
 	}
-	sent := c.now
-	if !sent.After(chat.LastMessageAt) { // the provider's clock may be ahead of ours
-		sent = chat.LastMessageAt.Add(time.Microsecond)
-	}
+	sent := after(chat, c.now)
 	author := message.AuthorKindOperator
 	if v.Machine != nil {
 		author = message.AuthorKindSystem
@@ -90,6 +87,14 @@ func (c *change) send(ctx context.Context, v Viewer, id globalid.ID, text string
 		return m, nil
 	}
 	return m, c.markRead(ctx, v, chat)
+}
+
+// after is the time of a message that follows what was said in a chat.
+func after(chat *ent.Chat, now time.Time) time.Time {
+	if !now.After(chat.LastMessageAt) { // the provider's clock may be ahead of ours
+		return chat.LastMessageAt.Add(time.Microsecond)
+	}
+	return now
 }
 
 // checkVoice holds that a chat never has two voices at once: it is its operator

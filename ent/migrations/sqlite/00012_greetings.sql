@@ -1,0 +1,2 @@
+-- +goose Up
+ALTER TABLE `channels` ADD COLUMN `greeting` text NOT NULL DEFAULT ('');
