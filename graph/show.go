@@ -219,9 +219,10 @@ func (r *Resolver) createOperator(ctx context.Context, in model.CreateOperatorIn
 func (r *Resolver) createClient(ctx context.Context, in model.CreateAPIClientInput) (*model.CreateAPIClientPayload, error) {
 	secret := auth.NewSecret()
 	client, made, err := r.Desk.CreateAPIClient(ctx, viewer(ctx), desk.NewAPIClient{
-		Name: in.Name, Role: in.Role, Scopes: in.Scopes, SecretHash: auth.HashSecret(secret), Key: value(in.IdempotencyKey),
+		Name: in.Name, Role: in.Role, Scopes: in.Scopes, SecretHash: auth.HashSecret(secret),
+		ExternalID: in.ExternalClientID, Key: value(in.IdempotencyKey),
 	})
-	if !made {
+	if !made || in.ExternalClientID != nil {
 		secret = ""
 	}
 	userErrors, err := failures(err)
