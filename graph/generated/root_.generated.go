@@ -4575,6 +4575,8 @@ extend type Mutation {
   """
   Changes system settings, all that are named or none. They hold on every
   replica within two seconds, and each change has its entry in the audit log.
+  Those of the identity server, which say whose tokens are accepted, are
+  administrators' only.
   """
   updateSystemSettings(
     "The changes."

@@ -66,6 +66,10 @@ var All = []Definition{
 	{SupportContact, Text, "Whom to ask about the set-up: a name, an e-mail address, a telephone number.", "", text},
 }
 
+// trust says whether a setting tells whose tokens are accepted: who changes it can
+// be anybody, an administrator too.
+func (d Definition) trust() bool { return strings.HasPrefix(string(d.Code), "IdentityServer") }
+
 var definitions = func() map[Code]Definition {
 	m := make(map[Code]Definition, len(All))
 	for _, d := range All {
