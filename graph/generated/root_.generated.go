@@ -4541,7 +4541,7 @@ enum SystemSettingCode {
   IdentityServerClientId
   "The secret that goes with ` + "`" + `IdentityServerClientId` + "`" + `."
   IdentityServerClientSecret
-  "The audience that tokens of an outside identity server are for. If empty: ` + "`" + `IdentityServerClientId` + "`" + ` or the public URL."
+  "The audience that tokens of an outside identity server are for; empty is ` + "`" + `IdentityServerClientId` + "`" + ` or the public URL."
   IdentityServerAudience
   "The claim in a person's token that is an operator's e-mail. ` + "`" + `email` + "`" + ` must not be called unverified."
   IdentityServerOperatorClaim

@@ -43,14 +43,19 @@ type outside struct {
 	end     context.CancelFunc
 }
 
-// trusted is the outside identity server of this moment, nil if there is none.
+// trusted is the outside identity server of this moment, nil if there is none. Its
+// keys are no older than they may be, or will soon not be.
 func (s *Service) trusted() *outside {
 	for {
 		now, is := s.opts.Outside(), s.outside.Load()
 		if now.URL == "" || now.URL == s.opts.Issuer {
 			now = Outside{}
 		}
-		if is == nil && now == (Outside{}) || is != nil && is.Outside == now {
+		if is == nil && now == (Outside{}) {
+			return nil
+		}
+		if is != nil && is.Outside == now {
+			is.keys.refresh()
 			return is
 		}
 		if s.outside.CompareAndSwap(is, s.newOutside(now)) && is != nil {
@@ -82,8 +87,8 @@ func (s *Service) newOutside(is Outside) *outside {
 	return o
 }
 
-// Run notices that the settings name another identity server, so that what the
-// earlier one's tokens have opened ends though nobody comes.
+// Run notices that the settings name another identity server, or that its keys have
+// changed, though nobody comes: what the earlier one's tokens have opened ends.
 func (s *Service) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -109,7 +114,6 @@ func (o *outside) issued(token string) bool {
 
 // verify says whose a token is.
 func (o *outside) verify(ctx context.Context, token string) (Principal, error) {
-	o.keys.refresh()
 	if p, known := o.known.get(o.keys.current.Load(), token); known {
 		return p, nil
 	}

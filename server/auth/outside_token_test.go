@@ -479,6 +479,15 @@ func TestAKeyThatWasTakenAwayGoesThoughNobodyNamesAnother(t *testing.T) {
 	})
 }
 
+func TestKeysAreReadAgainThoughNobodyComes(t *testing.T) {
+	p := outside(t, storetest.SQLite(t))
+	_, err := p.verify(p.token(nil))
+	must(t, err)
+	p.in.move(keysAge)
+	go p.service.Run(t.Context())
+	storetest.Until(t, "the keys are read again", func() bool { return p.reads.Load() == 2 })
+}
+
 func TestKnownKeysGoOnWhileTheIdentityServerIsDown(t *testing.T) {
 	p := outside(t, storetest.SQLite(t))
 	p.change(func() { p.down = true })

@@ -56,7 +56,7 @@ var All = []Definition{
 	{IdentityServerURL, URL, "The OpenID provider that signs people and machines in. At first it is this installation's own.", "", issuer},
 	{IdentityServerClientID, Text, "The client id under which this installation asks the identity server for a token.", "", text},
 	{IdentityServerClientSecret, Secret, "The secret that goes with IdentityServerClientId.", "", text},
-	{IdentityServerAudience, Text, "The audience that tokens of an outside identity server are for. If empty: IdentityServerClientId or the public URL.", "", text},
+	{IdentityServerAudience, Text, "The audience that tokens of an outside identity server are for; empty is IdentityServerClientId or the public URL.", "", text},
 	{IdentityServerClaim, Text, "The claim in a person's token that is an operator's e-mail. email must not be called unverified.", "email", text},
 	{FacebookAppID, Text, "The id of the Facebook app, from its dashboard.", "", digits},
 	{FacebookAppSecret, Secret, "The secret of the Facebook app, from its dashboard.", "", text},
