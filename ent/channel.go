@@ -39,6 +39,8 @@ type Channel struct {
 	Language string `json:"language,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
+	// when a customer's message last came, kept now and then
+	LastInboundAt *time.Time `json:"last_inbound_at,omitempty"`
 	// page access token, sealed
 	Token []byte `json:"-"`
 	// whose login gave the token, as the provider's app knows them
@@ -88,7 +90,7 @@ func (*Channel) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case channel.FieldProvider, channel.FieldExternalID, channel.FieldName, channel.FieldPictureURL, channel.FieldState, channel.FieldStateReason, channel.FieldLanguage, channel.FieldLoginUser:
 			values[i] = new(sql.NullString)
-		case channel.FieldArchivedAt, channel.FieldCreatedAt:
+		case channel.FieldArchivedAt, channel.FieldLastInboundAt, channel.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		case channel.FieldID:
 			values[i] = new(uuid.UUID)
@@ -174,6 +176,13 @@ func (_m *Channel) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ArchivedAt = new(time.Time)
 				*_m.ArchivedAt = value.Time
+			}
+		case channel.FieldLastInboundAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_inbound_at", values[i])
+			} else if value.Valid {
+				_m.LastInboundAt = new(time.Time)
+				*_m.LastInboundAt = value.Time
 			}
 		case channel.FieldToken:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -271,6 +280,11 @@ func (_m *Channel) String() string {
 	builder.WriteString(", ")
 	if v := _m.ArchivedAt; v != nil {
 		builder.WriteString("archived_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.LastInboundAt; v != nil {
+		builder.WriteString("last_inbound_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -133,6 +133,20 @@ func (_c *ChannelCreate) SetNillableArchivedAt(v *time.Time) *ChannelCreate {
 	return _c
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (_c *ChannelCreate) SetLastInboundAt(v time.Time) *ChannelCreate {
+	_c.mutation.SetLastInboundAt(v)
+	return _c
+}
+
+// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
+func (_c *ChannelCreate) SetNillableLastInboundAt(v *time.Time) *ChannelCreate {
+	if v != nil {
+		_c.SetLastInboundAt(*v)
+	}
+	return _c
+}
+
 // SetToken sets the "token" field.
 func (_c *ChannelCreate) SetToken(v []byte) *ChannelCreate {
 	_c.mutation.SetToken(v)
@@ -377,6 +391,10 @@ func (_c *ChannelCreate) createSpec() (*Channel, *sqlgraph.CreateSpec) {
 		_spec.SetField(channel.FieldArchivedAt, field.TypeTime, value)
 		_node.ArchivedAt = &value
 	}
+	if value, ok := _c.mutation.LastInboundAt(); ok {
+		_spec.SetField(channel.FieldLastInboundAt, field.TypeTime, value)
+		_node.LastInboundAt = &value
+	}
 	if value, ok := _c.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)
 		_node.Token = value
@@ -567,6 +585,24 @@ func (u *ChannelUpsert) UpdateArchivedAt() *ChannelUpsert {
 // ClearArchivedAt clears the value of the "archived_at" field.
 func (u *ChannelUpsert) ClearArchivedAt() *ChannelUpsert {
 	u.SetNull(channel.FieldArchivedAt)
+	return u
+}
+
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (u *ChannelUpsert) SetLastInboundAt(v time.Time) *ChannelUpsert {
+	u.Set(channel.FieldLastInboundAt, v)
+	return u
+}
+
+// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
+func (u *ChannelUpsert) UpdateLastInboundAt() *ChannelUpsert {
+	u.SetExcluded(channel.FieldLastInboundAt)
+	return u
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (u *ChannelUpsert) ClearLastInboundAt() *ChannelUpsert {
+	u.SetNull(channel.FieldLastInboundAt)
 	return u
 }
 
@@ -792,6 +828,27 @@ func (u *ChannelUpsertOne) UpdateArchivedAt() *ChannelUpsertOne {
 func (u *ChannelUpsertOne) ClearArchivedAt() *ChannelUpsertOne {
 	return u.Update(func(s *ChannelUpsert) {
 		s.ClearArchivedAt()
+	})
+}
+
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (u *ChannelUpsertOne) SetLastInboundAt(v time.Time) *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetLastInboundAt(v)
+	})
+}
+
+// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
+func (u *ChannelUpsertOne) UpdateLastInboundAt() *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateLastInboundAt()
+	})
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (u *ChannelUpsertOne) ClearLastInboundAt() *ChannelUpsertOne {
+	return u.Update(func(s *ChannelUpsert) {
+		s.ClearLastInboundAt()
 	})
 }
 
@@ -1191,6 +1248,27 @@ func (u *ChannelUpsertBulk) UpdateArchivedAt() *ChannelUpsertBulk {
 func (u *ChannelUpsertBulk) ClearArchivedAt() *ChannelUpsertBulk {
 	return u.Update(func(s *ChannelUpsert) {
 		s.ClearArchivedAt()
+	})
+}
+
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (u *ChannelUpsertBulk) SetLastInboundAt(v time.Time) *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.SetLastInboundAt(v)
+	})
+}
+
+// UpdateLastInboundAt sets the "last_inbound_at" field to the value that was provided on create.
+func (u *ChannelUpsertBulk) UpdateLastInboundAt() *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.UpdateLastInboundAt()
+	})
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (u *ChannelUpsertBulk) ClearLastInboundAt() *ChannelUpsertBulk {
+	return u.Update(func(s *ChannelUpsert) {
+		s.ClearLastInboundAt()
 	})
 }
 

@@ -155,6 +155,26 @@ func (_u *ChannelUpdate) ClearArchivedAt() *ChannelUpdate {
 	return _u
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (_u *ChannelUpdate) SetLastInboundAt(v time.Time) *ChannelUpdate {
+	_u.mutation.SetLastInboundAt(v)
+	return _u
+}
+
+// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
+func (_u *ChannelUpdate) SetNillableLastInboundAt(v *time.Time) *ChannelUpdate {
+	if v != nil {
+		_u.SetLastInboundAt(*v)
+	}
+	return _u
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (_u *ChannelUpdate) ClearLastInboundAt() *ChannelUpdate {
+	_u.mutation.ClearLastInboundAt()
+	return _u
+}
+
 // SetToken sets the "token" field.
 func (_u *ChannelUpdate) SetToken(v []byte) *ChannelUpdate {
 	_u.mutation.SetToken(v)
@@ -290,6 +310,12 @@ func (_u *ChannelUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.ArchivedAtCleared() {
 		_spec.ClearField(channel.FieldArchivedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastInboundAt(); ok {
+		_spec.SetField(channel.FieldLastInboundAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastInboundAtCleared() {
+		_spec.ClearField(channel.FieldLastInboundAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)
@@ -478,6 +504,26 @@ func (_u *ChannelUpdateOne) ClearArchivedAt() *ChannelUpdateOne {
 	return _u
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (_u *ChannelUpdateOne) SetLastInboundAt(v time.Time) *ChannelUpdateOne {
+	_u.mutation.SetLastInboundAt(v)
+	return _u
+}
+
+// SetNillableLastInboundAt sets the "last_inbound_at" field if the given value is not nil.
+func (_u *ChannelUpdateOne) SetNillableLastInboundAt(v *time.Time) *ChannelUpdateOne {
+	if v != nil {
+		_u.SetLastInboundAt(*v)
+	}
+	return _u
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (_u *ChannelUpdateOne) ClearLastInboundAt() *ChannelUpdateOne {
+	_u.mutation.ClearLastInboundAt()
+	return _u
+}
+
 // SetToken sets the "token" field.
 func (_u *ChannelUpdateOne) SetToken(v []byte) *ChannelUpdateOne {
 	_u.mutation.SetToken(v)
@@ -643,6 +689,12 @@ func (_u *ChannelUpdateOne) sqlSave(ctx context.Context) (_node *Channel, err er
 	}
 	if _u.mutation.ArchivedAtCleared() {
 		_spec.ClearField(channel.FieldArchivedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastInboundAt(); ok {
+		_spec.SetField(channel.FieldLastInboundAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastInboundAtCleared() {
+		_spec.ClearField(channel.FieldLastInboundAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Token(); ok {
 		_spec.SetField(channel.FieldToken, field.TypeBytes, value)

@@ -14,6 +14,7 @@ import (
 	"parley/ent/apiclient"
 	"parley/ent/auditentry"
 	"parley/ent/channel"
+	"parley/ent/channelcheck"
 	"parley/ent/chat"
 	"parley/ent/chatread"
 	"parley/ent/contact"
@@ -54,6 +55,8 @@ type Client struct {
 	AuditEntry *AuditEntryClient
 	// Channel is the client for interacting with the Channel builders.
 	Channel *ChannelClient
+	// ChannelCheck is the client for interacting with the ChannelCheck builders.
+	ChannelCheck *ChannelCheckClient
 	// Chat is the client for interacting with the Chat builders.
 	Chat *ChatClient
 	// ChatRead is the client for interacting with the ChatRead builders.
@@ -110,6 +113,7 @@ func (c *Client) init() {
 	c.APIClient = NewAPIClientClient(c.config)
 	c.AuditEntry = NewAuditEntryClient(c.config)
 	c.Channel = NewChannelClient(c.config)
+	c.ChannelCheck = NewChannelCheckClient(c.config)
 	c.Chat = NewChatClient(c.config)
 	c.ChatRead = NewChatReadClient(c.config)
 	c.Contact = NewContactClient(c.config)
@@ -226,6 +230,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		APIClient:      NewAPIClientClient(cfg),
 		AuditEntry:     NewAuditEntryClient(cfg),
 		Channel:        NewChannelClient(cfg),
+		ChannelCheck:   NewChannelCheckClient(cfg),
 		Chat:           NewChatClient(cfg),
 		ChatRead:       NewChatReadClient(cfg),
 		Contact:        NewContactClient(cfg),
@@ -269,6 +274,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		APIClient:      NewAPIClientClient(cfg),
 		AuditEntry:     NewAuditEntryClient(cfg),
 		Channel:        NewChannelClient(cfg),
+		ChannelCheck:   NewChannelCheckClient(cfg),
 		Chat:           NewChatClient(cfg),
 		ChatRead:       NewChatReadClient(cfg),
 		Contact:        NewContactClient(cfg),
@@ -319,8 +325,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.APIClient, c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact,
-		c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
+		c.APIClient, c.AuditEntry, c.Channel, c.ChannelCheck, c.Chat, c.ChatRead,
+		c.Contact, c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
 		c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue, c.QueueMember,
 		c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent,
 		c.Work,
@@ -333,8 +339,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.APIClient, c.AuditEntry, c.Channel, c.Chat, c.ChatRead, c.Contact,
-		c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
+		c.APIClient, c.AuditEntry, c.Channel, c.ChannelCheck, c.Chat, c.ChatRead,
+		c.Contact, c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
 		c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue, c.QueueMember,
 		c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent,
 		c.Work,
@@ -352,6 +358,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.AuditEntry.mutate(ctx, m)
 	case *ChannelMutation:
 		return c.Channel.mutate(ctx, m)
+	case *ChannelCheckMutation:
+		return c.ChannelCheck.mutate(ctx, m)
 	case *ChatMutation:
 		return c.Chat.mutate(ctx, m)
 	case *ChatReadMutation:
@@ -827,6 +835,139 @@ func (c *ChannelClient) mutate(ctx context.Context, m *ChannelMutation) (Value, 
 		return (&ChannelDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Channel mutation op: %q", m.Op())
+	}
+}
+
+// ChannelCheckClient is a client for the ChannelCheck schema.
+type ChannelCheckClient struct {
+	config
+}
+
+// NewChannelCheckClient returns a client for the ChannelCheck from the given config.
+func NewChannelCheckClient(c config) *ChannelCheckClient {
+	return &ChannelCheckClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `channelcheck.Hooks(f(g(h())))`.
+func (c *ChannelCheckClient) Use(hooks ...Hook) {
+	c.hooks.ChannelCheck = append(c.hooks.ChannelCheck, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `channelcheck.Intercept(f(g(h())))`.
+func (c *ChannelCheckClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ChannelCheck = append(c.inters.ChannelCheck, interceptors...)
+}
+
+// Create returns a builder for creating a ChannelCheck entity.
+func (c *ChannelCheckClient) Create() *ChannelCheckCreate {
+	mutation := newChannelCheckMutation(c.config, OpCreate)
+	return &ChannelCheckCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ChannelCheck entities.
+func (c *ChannelCheckClient) CreateBulk(builders ...*ChannelCheckCreate) *ChannelCheckCreateBulk {
+	return &ChannelCheckCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ChannelCheckClient) MapCreateBulk(slice any, setFunc func(*ChannelCheckCreate, int)) *ChannelCheckCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ChannelCheckCreateBulk{err: fmt.Errorf("calling to ChannelCheckClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ChannelCheckCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ChannelCheckCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ChannelCheck.
+func (c *ChannelCheckClient) Update() *ChannelCheckUpdate {
+	mutation := newChannelCheckMutation(c.config, OpUpdate)
+	return &ChannelCheckUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ChannelCheckClient) UpdateOne(_m *ChannelCheck) *ChannelCheckUpdateOne {
+	mutation := newChannelCheckMutation(c.config, OpUpdateOne, withChannelCheck(_m))
+	return &ChannelCheckUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ChannelCheckClient) UpdateOneID(id uuid.UUID) *ChannelCheckUpdateOne {
+	mutation := newChannelCheckMutation(c.config, OpUpdateOne, withChannelCheckID(id))
+	return &ChannelCheckUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ChannelCheck.
+func (c *ChannelCheckClient) Delete() *ChannelCheckDelete {
+	mutation := newChannelCheckMutation(c.config, OpDelete)
+	return &ChannelCheckDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ChannelCheckClient) DeleteOne(_m *ChannelCheck) *ChannelCheckDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ChannelCheckClient) DeleteOneID(id uuid.UUID) *ChannelCheckDeleteOne {
+	builder := c.Delete().Where(channelcheck.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ChannelCheckDeleteOne{builder}
+}
+
+// Query returns a query builder for ChannelCheck.
+func (c *ChannelCheckClient) Query() *ChannelCheckQuery {
+	return &ChannelCheckQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeChannelCheck},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ChannelCheck entity by its id.
+func (c *ChannelCheckClient) Get(ctx context.Context, id uuid.UUID) (*ChannelCheck, error) {
+	return c.Query().Where(channelcheck.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ChannelCheckClient) GetX(ctx context.Context, id uuid.UUID) *ChannelCheck {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ChannelCheckClient) Hooks() []Hook {
+	return c.hooks.ChannelCheck
+}
+
+// Interceptors returns the client interceptors.
+func (c *ChannelCheckClient) Interceptors() []Interceptor {
+	return c.inters.ChannelCheck
+}
+
+func (c *ChannelCheckClient) mutate(ctx context.Context, m *ChannelCheckMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ChannelCheckCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ChannelCheckUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ChannelCheckUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ChannelCheckDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ChannelCheck mutation op: %q", m.Op())
 	}
 }
 
@@ -3866,15 +4007,15 @@ func (c *WorkClient) mutate(ctx context.Context, m *WorkMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		APIClient, AuditEntry, Channel, Chat, ChatRead, Contact, DataDeletion, Delivery,
-		Event, EventEpoch, FacebookLogin, IdempotencyKey, Identity, Message, Operator,
-		Queue, QueueMember, Segment, Session, Setting, SignInAttempt, SigningKey,
-		WebhookEvent, Work []ent.Hook
+		APIClient, AuditEntry, Channel, ChannelCheck, Chat, ChatRead, Contact,
+		DataDeletion, Delivery, Event, EventEpoch, FacebookLogin, IdempotencyKey,
+		Identity, Message, Operator, Queue, QueueMember, Segment, Session, Setting,
+		SignInAttempt, SigningKey, WebhookEvent, Work []ent.Hook
 	}
 	inters struct {
-		APIClient, AuditEntry, Channel, Chat, ChatRead, Contact, DataDeletion, Delivery,
-		Event, EventEpoch, FacebookLogin, IdempotencyKey, Identity, Message, Operator,
-		Queue, QueueMember, Segment, Session, Setting, SignInAttempt, SigningKey,
-		WebhookEvent, Work []ent.Interceptor
+		APIClient, AuditEntry, Channel, ChannelCheck, Chat, ChatRead, Contact,
+		DataDeletion, Delivery, Event, EventEpoch, FacebookLogin, IdempotencyKey,
+		Identity, Message, Operator, Queue, QueueMember, Segment, Session, Setting,
+		SignInAttempt, SigningKey, WebhookEvent, Work []ent.Interceptor
 	}
 )

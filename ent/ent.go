@@ -9,6 +9,7 @@ import (
 	"parley/ent/apiclient"
 	"parley/ent/auditentry"
 	"parley/ent/channel"
+	"parley/ent/channelcheck"
 	"parley/ent/chat"
 	"parley/ent/chatread"
 	"parley/ent/contact"
@@ -99,6 +100,7 @@ func checkColumn(t, c string) error {
 			apiclient.Table:      apiclient.ValidColumn,
 			auditentry.Table:     auditentry.ValidColumn,
 			channel.Table:        channel.ValidColumn,
+			channelcheck.Table:   channelcheck.ValidColumn,
 			chat.Table:           chat.ValidColumn,
 			chatread.Table:       chatread.ValidColumn,
 			contact.Table:        contact.ValidColumn,

@@ -26,6 +26,12 @@ func (n *Channel) GlobalID() globalid.ID { return globalid.Of("channel", n.ID) }
 func (*Channel) IsNode() {}
 
 // GlobalID is the id that the API shows.
+func (n *ChannelCheck) GlobalID() globalid.ID { return globalid.Of("channelcheck", n.ID) }
+
+// IsNode marks the type for the API's Node interface.
+func (*ChannelCheck) IsNode() {}
+
+// GlobalID is the id that the API shows.
 func (n *Chat) GlobalID() globalid.ID { return globalid.Of("chat", n.ID) }
 
 // IsNode marks the type for the API's Node interface.

@@ -9,6 +9,7 @@ import (
 	"parley/ent/apiclient"
 	"parley/ent/auditentry"
 	"parley/ent/channel"
+	"parley/ent/channelcheck"
 	"parley/ent/chat"
 	"parley/ent/chatread"
 	"parley/ent/contact"
@@ -52,6 +53,7 @@ const (
 	TypeAPIClient      = "APIClient"
 	TypeAuditEntry     = "AuditEntry"
 	TypeChannel        = "Channel"
+	TypeChannelCheck   = "ChannelCheck"
 	TypeChat           = "Chat"
 	TypeChatRead       = "ChatRead"
 	TypeContact        = "Contact"
@@ -1829,29 +1831,30 @@ func (m *AuditEntryMutation) ResetEdge(name string) error {
 // ChannelMutation represents an operation that mutates the Channel nodes in the graph.
 type ChannelMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *uuid.UUID
-	provider      *channel.Provider
-	external_id   *string
-	name          *string
-	picture_url   *string
-	state         *channel.State
-	state_reason  *string
-	active        *bool
-	language      *string
-	archived_at   *time.Time
-	token         *[]byte
-	login_user    *string
-	created_at    *time.Time
-	version       *int64
-	addversion    *int64
-	clearedFields map[string]struct{}
-	queue         *uuid.UUID
-	clearedqueue  bool
-	done          bool
-	oldValue      func(context.Context) (*Channel, error)
-	predicates    []predicate.Channel
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	provider        *channel.Provider
+	external_id     *string
+	name            *string
+	picture_url     *string
+	state           *channel.State
+	state_reason    *string
+	active          *bool
+	language        *string
+	archived_at     *time.Time
+	last_inbound_at *time.Time
+	token           *[]byte
+	login_user      *string
+	created_at      *time.Time
+	version         *int64
+	addversion      *int64
+	clearedFields   map[string]struct{}
+	queue           *uuid.UUID
+	clearedqueue    bool
+	done            bool
+	oldValue        func(context.Context) (*Channel, error)
+	predicates      []predicate.Channel
 }
 
 var _ ent.Mutation = (*ChannelMutation)(nil)
@@ -2344,6 +2347,55 @@ func (m *ChannelMutation) ResetArchivedAt() {
 	delete(m.clearedFields, channel.FieldArchivedAt)
 }
 
+// SetLastInboundAt sets the "last_inbound_at" field.
+func (m *ChannelMutation) SetLastInboundAt(t time.Time) {
+	m.last_inbound_at = &t
+}
+
+// LastInboundAt returns the value of the "last_inbound_at" field in the mutation.
+func (m *ChannelMutation) LastInboundAt() (r time.Time, exists bool) {
+	v := m.last_inbound_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastInboundAt returns the old "last_inbound_at" field's value of the Channel entity.
+// If the Channel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelMutation) OldLastInboundAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastInboundAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastInboundAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastInboundAt: %w", err)
+	}
+	return oldValue.LastInboundAt, nil
+}
+
+// ClearLastInboundAt clears the value of the "last_inbound_at" field.
+func (m *ChannelMutation) ClearLastInboundAt() {
+	m.last_inbound_at = nil
+	m.clearedFields[channel.FieldLastInboundAt] = struct{}{}
+}
+
+// LastInboundAtCleared returns if the "last_inbound_at" field was cleared in this mutation.
+func (m *ChannelMutation) LastInboundAtCleared() bool {
+	_, ok := m.clearedFields[channel.FieldLastInboundAt]
+	return ok
+}
+
+// ResetLastInboundAt resets all changes to the "last_inbound_at" field.
+func (m *ChannelMutation) ResetLastInboundAt() {
+	m.last_inbound_at = nil
+	delete(m.clearedFields, channel.FieldLastInboundAt)
+}
+
 // SetToken sets the "token" field.
 func (m *ChannelMutation) SetToken(b []byte) {
 	m.token = &b
@@ -2569,7 +2621,7 @@ func (m *ChannelMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChannelMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 15)
 	if m.provider != nil {
 		fields = append(fields, channel.FieldProvider)
 	}
@@ -2599,6 +2651,9 @@ func (m *ChannelMutation) Fields() []string {
 	}
 	if m.archived_at != nil {
 		fields = append(fields, channel.FieldArchivedAt)
+	}
+	if m.last_inbound_at != nil {
+		fields = append(fields, channel.FieldLastInboundAt)
 	}
 	if m.token != nil {
 		fields = append(fields, channel.FieldToken)
@@ -2640,6 +2695,8 @@ func (m *ChannelMutation) Field(name string) (ent.Value, bool) {
 		return m.Language()
 	case channel.FieldArchivedAt:
 		return m.ArchivedAt()
+	case channel.FieldLastInboundAt:
+		return m.LastInboundAt()
 	case channel.FieldToken:
 		return m.Token()
 	case channel.FieldLoginUser:
@@ -2677,6 +2734,8 @@ func (m *ChannelMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLanguage(ctx)
 	case channel.FieldArchivedAt:
 		return m.OldArchivedAt(ctx)
+	case channel.FieldLastInboundAt:
+		return m.OldLastInboundAt(ctx)
 	case channel.FieldToken:
 		return m.OldToken(ctx)
 	case channel.FieldLoginUser:
@@ -2764,6 +2823,13 @@ func (m *ChannelMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetArchivedAt(v)
 		return nil
+	case channel.FieldLastInboundAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastInboundAt(v)
+		return nil
 	case channel.FieldToken:
 		v, ok := value.([]byte)
 		if !ok {
@@ -2843,6 +2909,9 @@ func (m *ChannelMutation) ClearedFields() []string {
 	if m.FieldCleared(channel.FieldArchivedAt) {
 		fields = append(fields, channel.FieldArchivedAt)
 	}
+	if m.FieldCleared(channel.FieldLastInboundAt) {
+		fields = append(fields, channel.FieldLastInboundAt)
+	}
 	return fields
 }
 
@@ -2862,6 +2931,9 @@ func (m *ChannelMutation) ClearField(name string) error {
 		return nil
 	case channel.FieldArchivedAt:
 		m.ClearArchivedAt()
+		return nil
+	case channel.FieldLastInboundAt:
+		m.ClearLastInboundAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Channel nullable field %s", name)
@@ -2900,6 +2972,9 @@ func (m *ChannelMutation) ResetField(name string) error {
 		return nil
 	case channel.FieldArchivedAt:
 		m.ResetArchivedAt()
+		return nil
+	case channel.FieldLastInboundAt:
+		m.ResetLastInboundAt()
 		return nil
 	case channel.FieldToken:
 		m.ResetToken()
@@ -2989,6 +3064,662 @@ func (m *ChannelMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Channel edge %s", name)
+}
+
+// ChannelCheckMutation represents an operation that mutates the ChannelCheck nodes in the graph.
+type ChannelCheckMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	channel_id    *uuid.UUID
+	code          *channelcheck.Code
+	status        *channelcheck.Status
+	detail        *string
+	action        *string
+	since         *time.Time
+	checked_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*ChannelCheck, error)
+	predicates    []predicate.ChannelCheck
+}
+
+var _ ent.Mutation = (*ChannelCheckMutation)(nil)
+
+// channelcheckOption allows management of the mutation configuration using functional options.
+type channelcheckOption func(*ChannelCheckMutation)
+
+// newChannelCheckMutation creates new mutation for the ChannelCheck entity.
+func newChannelCheckMutation(c config, op Op, opts ...channelcheckOption) *ChannelCheckMutation {
+	m := &ChannelCheckMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeChannelCheck,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withChannelCheckID sets the ID field of the mutation.
+func withChannelCheckID(id uuid.UUID) channelcheckOption {
+	return func(m *ChannelCheckMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ChannelCheck
+		)
+		m.oldValue = func(ctx context.Context) (*ChannelCheck, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ChannelCheck.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withChannelCheck sets the old ChannelCheck of the mutation.
+func withChannelCheck(node *ChannelCheck) channelcheckOption {
+	return func(m *ChannelCheckMutation) {
+		m.oldValue = func(context.Context) (*ChannelCheck, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ChannelCheckMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ChannelCheckMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ChannelCheck entities.
+func (m *ChannelCheckMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ChannelCheckMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ChannelCheckMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ChannelCheck.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetChannelID sets the "channel_id" field.
+func (m *ChannelCheckMutation) SetChannelID(u uuid.UUID) {
+	m.channel_id = &u
+}
+
+// ChannelID returns the value of the "channel_id" field in the mutation.
+func (m *ChannelCheckMutation) ChannelID() (r uuid.UUID, exists bool) {
+	v := m.channel_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChannelID returns the old "channel_id" field's value of the ChannelCheck entity.
+// If the ChannelCheck object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelCheckMutation) OldChannelID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChannelID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChannelID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChannelID: %w", err)
+	}
+	return oldValue.ChannelID, nil
+}
+
+// ResetChannelID resets all changes to the "channel_id" field.
+func (m *ChannelCheckMutation) ResetChannelID() {
+	m.channel_id = nil
+}
+
+// SetCode sets the "code" field.
+func (m *ChannelCheckMutation) SetCode(c channelcheck.Code) {
+	m.code = &c
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *ChannelCheckMutation) Code() (r channelcheck.Code, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the ChannelCheck entity.
+// If the ChannelCheck object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelCheckMutation) OldCode(ctx context.Context) (v channelcheck.Code, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *ChannelCheckMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *ChannelCheckMutation) SetStatus(c channelcheck.Status) {
+	m.status = &c
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *ChannelCheckMutation) Status() (r channelcheck.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the ChannelCheck entity.
+// If the ChannelCheck object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelCheckMutation) OldStatus(ctx context.Context) (v channelcheck.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *ChannelCheckMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetDetail sets the "detail" field.
+func (m *ChannelCheckMutation) SetDetail(s string) {
+	m.detail = &s
+}
+
+// Detail returns the value of the "detail" field in the mutation.
+func (m *ChannelCheckMutation) Detail() (r string, exists bool) {
+	v := m.detail
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetail returns the old "detail" field's value of the ChannelCheck entity.
+// If the ChannelCheck object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelCheckMutation) OldDetail(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetail is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetail requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetail: %w", err)
+	}
+	return oldValue.Detail, nil
+}
+
+// ResetDetail resets all changes to the "detail" field.
+func (m *ChannelCheckMutation) ResetDetail() {
+	m.detail = nil
+}
+
+// SetAction sets the "action" field.
+func (m *ChannelCheckMutation) SetAction(s string) {
+	m.action = &s
+}
+
+// Action returns the value of the "action" field in the mutation.
+func (m *ChannelCheckMutation) Action() (r string, exists bool) {
+	v := m.action
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAction returns the old "action" field's value of the ChannelCheck entity.
+// If the ChannelCheck object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelCheckMutation) OldAction(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAction is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAction requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAction: %w", err)
+	}
+	return oldValue.Action, nil
+}
+
+// ResetAction resets all changes to the "action" field.
+func (m *ChannelCheckMutation) ResetAction() {
+	m.action = nil
+}
+
+// SetSince sets the "since" field.
+func (m *ChannelCheckMutation) SetSince(t time.Time) {
+	m.since = &t
+}
+
+// Since returns the value of the "since" field in the mutation.
+func (m *ChannelCheckMutation) Since() (r time.Time, exists bool) {
+	v := m.since
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSince returns the old "since" field's value of the ChannelCheck entity.
+// If the ChannelCheck object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelCheckMutation) OldSince(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSince is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSince requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSince: %w", err)
+	}
+	return oldValue.Since, nil
+}
+
+// ResetSince resets all changes to the "since" field.
+func (m *ChannelCheckMutation) ResetSince() {
+	m.since = nil
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (m *ChannelCheckMutation) SetCheckedAt(t time.Time) {
+	m.checked_at = &t
+}
+
+// CheckedAt returns the value of the "checked_at" field in the mutation.
+func (m *ChannelCheckMutation) CheckedAt() (r time.Time, exists bool) {
+	v := m.checked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCheckedAt returns the old "checked_at" field's value of the ChannelCheck entity.
+// If the ChannelCheck object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChannelCheckMutation) OldCheckedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCheckedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCheckedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCheckedAt: %w", err)
+	}
+	return oldValue.CheckedAt, nil
+}
+
+// ResetCheckedAt resets all changes to the "checked_at" field.
+func (m *ChannelCheckMutation) ResetCheckedAt() {
+	m.checked_at = nil
+}
+
+// Where appends a list predicates to the ChannelCheckMutation builder.
+func (m *ChannelCheckMutation) Where(ps ...predicate.ChannelCheck) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ChannelCheckMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ChannelCheckMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ChannelCheck, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ChannelCheckMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ChannelCheckMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ChannelCheck).
+func (m *ChannelCheckMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ChannelCheckMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.channel_id != nil {
+		fields = append(fields, channelcheck.FieldChannelID)
+	}
+	if m.code != nil {
+		fields = append(fields, channelcheck.FieldCode)
+	}
+	if m.status != nil {
+		fields = append(fields, channelcheck.FieldStatus)
+	}
+	if m.detail != nil {
+		fields = append(fields, channelcheck.FieldDetail)
+	}
+	if m.action != nil {
+		fields = append(fields, channelcheck.FieldAction)
+	}
+	if m.since != nil {
+		fields = append(fields, channelcheck.FieldSince)
+	}
+	if m.checked_at != nil {
+		fields = append(fields, channelcheck.FieldCheckedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ChannelCheckMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case channelcheck.FieldChannelID:
+		return m.ChannelID()
+	case channelcheck.FieldCode:
+		return m.Code()
+	case channelcheck.FieldStatus:
+		return m.Status()
+	case channelcheck.FieldDetail:
+		return m.Detail()
+	case channelcheck.FieldAction:
+		return m.Action()
+	case channelcheck.FieldSince:
+		return m.Since()
+	case channelcheck.FieldCheckedAt:
+		return m.CheckedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ChannelCheckMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case channelcheck.FieldChannelID:
+		return m.OldChannelID(ctx)
+	case channelcheck.FieldCode:
+		return m.OldCode(ctx)
+	case channelcheck.FieldStatus:
+		return m.OldStatus(ctx)
+	case channelcheck.FieldDetail:
+		return m.OldDetail(ctx)
+	case channelcheck.FieldAction:
+		return m.OldAction(ctx)
+	case channelcheck.FieldSince:
+		return m.OldSince(ctx)
+	case channelcheck.FieldCheckedAt:
+		return m.OldCheckedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ChannelCheck field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ChannelCheckMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case channelcheck.FieldChannelID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChannelID(v)
+		return nil
+	case channelcheck.FieldCode:
+		v, ok := value.(channelcheck.Code)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case channelcheck.FieldStatus:
+		v, ok := value.(channelcheck.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case channelcheck.FieldDetail:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetail(v)
+		return nil
+	case channelcheck.FieldAction:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAction(v)
+		return nil
+	case channelcheck.FieldSince:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSince(v)
+		return nil
+	case channelcheck.FieldCheckedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCheckedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ChannelCheck field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ChannelCheckMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ChannelCheckMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ChannelCheckMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown ChannelCheck numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ChannelCheckMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ChannelCheckMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ChannelCheckMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ChannelCheck nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ChannelCheckMutation) ResetField(name string) error {
+	switch name {
+	case channelcheck.FieldChannelID:
+		m.ResetChannelID()
+		return nil
+	case channelcheck.FieldCode:
+		m.ResetCode()
+		return nil
+	case channelcheck.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case channelcheck.FieldDetail:
+		m.ResetDetail()
+		return nil
+	case channelcheck.FieldAction:
+		m.ResetAction()
+		return nil
+	case channelcheck.FieldSince:
+		m.ResetSince()
+		return nil
+	case channelcheck.FieldCheckedAt:
+		m.ResetCheckedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ChannelCheck field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ChannelCheckMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ChannelCheckMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ChannelCheckMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ChannelCheckMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ChannelCheckMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ChannelCheckMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ChannelCheckMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ChannelCheck unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ChannelCheckMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ChannelCheck edge %s", name)
 }
 
 // ChatMutation represents an operation that mutates the Chat nodes in the graph.

@@ -6,6 +6,7 @@ import (
 	"parley/ent/apiclient"
 	"parley/ent/auditentry"
 	"parley/ent/channel"
+	"parley/ent/channelcheck"
 	"parley/ent/chat"
 	"parley/ent/contact"
 	"parley/ent/datadeletion"
@@ -69,17 +70,27 @@ func init() {
 	// channel.DefaultLanguage holds the default value on creation for the language field.
 	channel.DefaultLanguage = channelDescLanguage.Default.(string)
 	// channelDescLoginUser is the schema descriptor for login_user field.
-	channelDescLoginUser := channelFields[12].Descriptor()
+	channelDescLoginUser := channelFields[13].Descriptor()
 	// channel.DefaultLoginUser holds the default value on creation for the login_user field.
 	channel.DefaultLoginUser = channelDescLoginUser.Default.(string)
 	// channelDescVersion is the schema descriptor for version field.
-	channelDescVersion := channelFields[14].Descriptor()
+	channelDescVersion := channelFields[15].Descriptor()
 	// channel.DefaultVersion holds the default value on creation for the version field.
 	channel.DefaultVersion = channelDescVersion.Default.(int64)
 	// channelDescID is the schema descriptor for id field.
 	channelDescID := channelFields[0].Descriptor()
 	// channel.DefaultID holds the default value on creation for the id field.
 	channel.DefaultID = channelDescID.Default.(func() uuid.UUID)
+	channelcheckFields := schema.ChannelCheck{}.Fields()
+	_ = channelcheckFields
+	// channelcheckDescAction is the schema descriptor for action field.
+	channelcheckDescAction := channelcheckFields[5].Descriptor()
+	// channelcheck.DefaultAction holds the default value on creation for the action field.
+	channelcheck.DefaultAction = channelcheckDescAction.Default.(string)
+	// channelcheckDescID is the schema descriptor for id field.
+	channelcheckDescID := channelcheckFields[0].Descriptor()
+	// channelcheck.DefaultID holds the default value on creation for the id field.
+	channelcheck.DefaultID = channelcheckDescID.Default.(func() uuid.UUID)
 	chatFields := schema.Chat{}.Fields()
 	_ = chatFields
 	// chatDescInboundCount is the schema descriptor for inbound_count field.

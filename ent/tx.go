@@ -18,6 +18,8 @@ type Tx struct {
 	AuditEntry *AuditEntryClient
 	// Channel is the client for interacting with the Channel builders.
 	Channel *ChannelClient
+	// ChannelCheck is the client for interacting with the ChannelCheck builders.
+	ChannelCheck *ChannelCheckClient
 	// Chat is the client for interacting with the Chat builders.
 	Chat *ChatClient
 	// ChatRead is the client for interacting with the ChatRead builders.
@@ -194,6 +196,7 @@ func (tx *Tx) init() {
 	tx.APIClient = NewAPIClientClient(tx.config)
 	tx.AuditEntry = NewAuditEntryClient(tx.config)
 	tx.Channel = NewChannelClient(tx.config)
+	tx.ChannelCheck = NewChannelCheckClient(tx.config)
 	tx.Chat = NewChatClient(tx.config)
 	tx.ChatRead = NewChatReadClient(tx.config)
 	tx.Contact = NewContactClient(tx.config)

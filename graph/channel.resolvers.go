@@ -21,8 +21,16 @@ func (r *channelResolver) Language(ctx context.Context, obj *ent.Channel) (*stri
 	return given(obj.Language), nil
 }
 
+func (r *channelResolver) Checks(ctx context.Context, obj *ent.Channel) ([]*ent.ChannelCheck, error) {
+	return load(ctx).checks.get(ctx, obj.ID)
+}
+
+func (r *channelCheckResolver) Action(ctx context.Context, obj *ent.ChannelCheck) (*string, error) {
+	return given(obj.Action), nil
+}
+
 func (r *mutationResolver) ConnectFacebookPage(ctx context.Context, input model.ConnectFacebookPageInput) (*model.ConnectFacebookPagePayload, error) {
-	channel, err := r.Channels.ConnectPage(ctx, actor(ctx), input.PageAccessToken)
+	channel, err := r.Channels.ConnectPage(ctx, actor(ctx), input.PageAccessToken, input.TakeOver)
 	userErrors, err := failures(err)
 	return &model.ConnectFacebookPagePayload{Channel: unless(err, userErrors, channel), UserErrors: userErrors}, err
 }
@@ -44,6 +52,10 @@ func (r *mutationResolver) DeleteChannel(ctx context.Context, input model.Channe
 	return &model.DeleteChannelPayload{DeletedChannelID: unless(err, userErrors, &input.ID), UserErrors: userErrors}, err
 }
 
+func (r *mutationResolver) CheckChannel(ctx context.Context, input model.ChannelInput) (*model.ChannelPayload, error) {
+	return changedChannel(r.Channels.CheckNow(ctx, channelRef(input)))
+}
+
 func (r *mutationResolver) UpdateChannel(ctx context.Context, input model.UpdateChannelInput) (*model.UpdateChannelPayload, error) {
 	channel, err := r.Desk.UpdateChannel(ctx, actor(ctx), channelChange(input))
 	userErrors, err := failures(err)
@@ -56,4 +68,9 @@ func (r *queryResolver) Channels(ctx context.Context, archived bool, first *int,
 
 func (r *Resolver) Channel() generated.ChannelResolver { return &channelResolver{r} }
 
-type channelResolver struct{ *Resolver }
+func (r *Resolver) ChannelCheck() generated.ChannelCheckResolver { return &channelCheckResolver{r} }
+
+type (
+	channelResolver      struct{ *Resolver }
+	channelCheckResolver struct{ *Resolver }
+)

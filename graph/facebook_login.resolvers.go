@@ -56,7 +56,7 @@ func (r *mutationResolver) StartFacebookLogin(ctx context.Context, input model.S
 }
 
 func (r *mutationResolver) ConnectFacebookPages(ctx context.Context, input model.ConnectFacebookPagesInput) (*model.ConnectFacebookPagesPayload, error) {
-	return connectedPages(r.Channels.ConnectPages(ctx, actor(ctx), input.LoginID, input.PageIds))
+	return connectedPages(r.Channels.ConnectPages(ctx, actor(ctx), input.LoginID, input.PageIds, input.TakeOver))
 }
 
 func (r *queryResolver) FacebookLogin(ctx context.Context, id globalid.ID) (*ent.FacebookLogin, error) {

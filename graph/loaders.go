@@ -32,9 +32,10 @@ type loaders struct {
 	visible   loader[uuid.UUID, *ent.Chat] // that the viewer may see
 	message   loader[uuid.UUID, *ent.Message]
 	messages  loader[messagesOf, *messagePage]
-	replied   loader[*ent.Message, *ent.Message] // what a message answers
-	delivered loader[uuid.UUID, []*ent.Delivery] // by message
-	members   loader[uuid.UUID, []*ent.Operator] // by queue
+	replied   loader[*ent.Message, *ent.Message]     // what a message answers
+	delivered loader[uuid.UUID, []*ent.Delivery]     // by message
+	members   loader[uuid.UUID, []*ent.Operator]     // by queue
+	checks    loader[uuid.UUID, []*ent.ChannelCheck] // by channel
 	unread    loader[*ent.Chat, int]
 }
 
@@ -103,6 +104,7 @@ func (r *Resolver) newLoaders() *loaders {
 		}
 		return of, err
 	}
+	l.checks.read = r.Desk.Checks
 	l.unread.read = func(ctx context.Context, chats []*ent.Chat) (map[*ent.Chat]int, error) {
 		counts, err := r.Desk.Unread(ctx, viewer(ctx), chats)
 		of := map[*ent.Chat]int{}
@@ -174,6 +176,7 @@ func (l *loaders) sawMessage(m *ent.Message) uuid.UUID {
 
 func (l *loaders) sawChannel(c *ent.Channel) uuid.UUID {
 	pointsAt(&l.queue, c.QueueID, c.Edges.Queue)
+	l.checks.expect(c.ID)
 	return c.ID
 }
 

@@ -62,6 +62,7 @@ var access = map[string]struct{ who, operation string }{
 	"Mutation.disconnectChannel":    {settles, `mutation { disconnectChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.archiveChannel":       {settles, `mutation { archiveChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.unarchiveChannel":     {settles, `mutation { unarchiveChannel(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.checkChannel":         {settles, `mutation { checkChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.deleteChannel":        {settles, `mutation { deleteChannel(input: {id: "$id"}) { userErrors { code } } }`},
 
 	"Mutation.signIn":                {everyone, `mutation { signIn(input: {email: "nobody", password: ""}) { userErrors { code } } }`},
@@ -91,6 +92,7 @@ var access = map[string]struct{ who, operation string }{
 var shown = map[string]string{
 	"Channel.externalId": reads, "Channel.state": reads, "Channel.stateReason": reads, "Channel.active": reads,
 	"Channel.queue": reads, "Channel.language": reads, "Channel.archivedAt": reads,
+	"Channel.checks": reads, "Channel.lastInboundAt": reads,
 	"Queue.rule": reads, "Queue.members": reads,
 	"Operator.email": reads, "Operator.role": reads, "Operator.state": reads,
 	"ApiClient.createdBy": settles,
@@ -238,6 +240,11 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 	apptest.Each(t, apptest.Options{}, func(t *testing.T, w *world) {
 		all := cast(w)
 		w.Members(w.Queue, all['O'], all['B'])
+		w.Hears(w.Customer("Ann"), "Hello")
+		if err := w.App.Desk.KeepHeard(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.Admin.Must(`mutation($id: ID!) { checkChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
 		w.Admin.Must(`mutation($id: ID!) { updateChannel(input: {id: $id, language: "de"}) { userErrors { code } } archiveChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
 		things := map[string]string{"Channel": w.Channel, "Queue": w.Queue, "Operator": all['O'].ID, "ApiClient": all['i'].ID}
 		for letter, as := range all {
@@ -248,7 +255,7 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 				kind, name, _ := strings.Cut(field, ".")
 				selection := name
 				if f := schema.Types[kind].Fields.ForName(name); schema.Types[f.Type.Name()].Kind == ast.Object {
-					selection += " { id }"
+					selection += " { __typename }"
 				}
 				id := things[kind]
 				if kind == "ApiClient" && isMachine(letter) {

@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"parley/server/messenger"
+	"parley/server/messenger/messengertest"
 	"parley/server/store/storetest"
 )
 
@@ -35,17 +36,21 @@ func messages() int {
 
 func TestNothingIsLostOrRepeatedWhileOneOfTwoReplicasIsKilled(t *testing.T) {
 	t.Parallel()
-	url, page := facebook(t)
+	var at messengertest.Address
+	url, page := facebook(t, &at)
 	database, key := storetest.PostgresURL(t), newKey()
 	steady := newReplica(t, url, key, database)
 	killed := newReplica(t, url, key, database)
+	at.Set(steady.addr)
 	storm(t, []*replica{steady, killed}, killed, steady.goLive(page))
 }
 
 func TestNothingIsLostOrRepeatedWhileTheEmbeddedServerIsKilled(t *testing.T) {
 	t.Parallel()
-	url, page := facebook(t)
+	var at messengertest.Address
+	url, page := facebook(t, &at)
 	only := newReplica(t, url, newKey(), t.TempDir())
+	at.Set(only.addr)
 	storm(t, []*replica{only}, only, only.goLive(page))
 }
 

@@ -136,10 +136,11 @@ func (r *replica) ask(token, query string, variables map[string]any, v any) {
 	}
 }
 
-// facebook is a simulated Graph API with one page.
-func facebook(t *testing.T) (url string, page *messengertest.Page) {
+// facebook is a simulated Graph API with one page. Its app's webhooks go to the
+// replica that is at the address in the end.
+func facebook(t *testing.T, at *messengertest.Address) (url string, page *messengertest.Page) {
 	t.Helper()
-	graph := messengertest.New(messengertest.Options{})
+	graph := messengertest.New(messengertest.Options{HTTP: messengertest.Reaching("parley.test", at.Get)})
 	t.Cleanup(graph.Close)
 	graph.AddApp(messengertest.App{ID: testAppID, Secret: testAppSecret})
 	page = graph.AddPage(messengertest.Page{ID: "1000", Name: "Test page", AppID: testAppID})

@@ -71,6 +71,8 @@ const (
 	ActionChannelArchived     Action = "CHANNEL_ARCHIVED"
 	ActionChannelUnarchived   Action = "CHANNEL_UNARCHIVED"
 	ActionChannelDeleted      Action = "CHANNEL_DELETED"
+	ActionChannelTakenOver    Action = "CHANNEL_TAKEN_OVER"
+	ActionChannelSuperseded   Action = "CHANNEL_SUPERSEDED"
 )
 
 func (a Action) String() string {
@@ -80,7 +82,7 @@ func (a Action) String() string {
 // ActionValidator is a validator for the "action" field enum values. It is called by the builders before save.
 func ActionValidator(a Action) error {
 	switch a {
-	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted:
+	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted, ActionChannelTakenOver, ActionChannelSuperseded:
 		return nil
 	default:
 		return fmt.Errorf("auditentry: invalid enum value for action field: %q", a)

@@ -35,6 +35,8 @@ const (
 	FieldLanguage = "language"
 	// FieldArchivedAt holds the string denoting the archived_at field in the database.
 	FieldArchivedAt = "archived_at"
+	// FieldLastInboundAt holds the string denoting the last_inbound_at field in the database.
+	FieldLastInboundAt = "last_inbound_at"
 	// FieldToken holds the string denoting the token field in the database.
 	FieldToken = "token"
 	// FieldLoginUser holds the string denoting the login_user field in the database.
@@ -69,6 +71,7 @@ var Columns = []string{
 	FieldQueueID,
 	FieldLanguage,
 	FieldArchivedAt,
+	FieldLastInboundAt,
 	FieldToken,
 	FieldLoginUser,
 	FieldCreatedAt,
@@ -206,6 +209,11 @@ func ByLanguage(opts ...sql.OrderTermOption) OrderOption {
 // ByArchivedAt orders the results by the archived_at field.
 func ByArchivedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldArchivedAt, opts...).ToFunc()
+}
+
+// ByLastInboundAt orders the results by the last_inbound_at field.
+func ByLastInboundAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastInboundAt, opts...).ToFunc()
 }
 
 // ByLoginUser orders the results by the login_user field.

@@ -96,6 +96,11 @@ func ArchivedAt(v time.Time) predicate.Channel {
 	return predicate.Channel(sql.FieldEQ(FieldArchivedAt, v))
 }
 
+// LastInboundAt applies equality check predicate on the "last_inbound_at" field. It's identical to LastInboundAtEQ.
+func LastInboundAt(v time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldEQ(FieldLastInboundAt, v))
+}
+
 // Token applies equality check predicate on the "token" field. It's identical to TokenEQ.
 func Token(v []byte) predicate.Channel {
 	return predicate.Channel(sql.FieldEQ(FieldToken, v))
@@ -569,6 +574,56 @@ func ArchivedAtIsNil() predicate.Channel {
 // ArchivedAtNotNil applies the NotNil predicate on the "archived_at" field.
 func ArchivedAtNotNil() predicate.Channel {
 	return predicate.Channel(sql.FieldNotNull(FieldArchivedAt))
+}
+
+// LastInboundAtEQ applies the EQ predicate on the "last_inbound_at" field.
+func LastInboundAtEQ(v time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldEQ(FieldLastInboundAt, v))
+}
+
+// LastInboundAtNEQ applies the NEQ predicate on the "last_inbound_at" field.
+func LastInboundAtNEQ(v time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldNEQ(FieldLastInboundAt, v))
+}
+
+// LastInboundAtIn applies the In predicate on the "last_inbound_at" field.
+func LastInboundAtIn(vs ...time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldIn(FieldLastInboundAt, vs...))
+}
+
+// LastInboundAtNotIn applies the NotIn predicate on the "last_inbound_at" field.
+func LastInboundAtNotIn(vs ...time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldNotIn(FieldLastInboundAt, vs...))
+}
+
+// LastInboundAtGT applies the GT predicate on the "last_inbound_at" field.
+func LastInboundAtGT(v time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldGT(FieldLastInboundAt, v))
+}
+
+// LastInboundAtGTE applies the GTE predicate on the "last_inbound_at" field.
+func LastInboundAtGTE(v time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldGTE(FieldLastInboundAt, v))
+}
+
+// LastInboundAtLT applies the LT predicate on the "last_inbound_at" field.
+func LastInboundAtLT(v time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldLT(FieldLastInboundAt, v))
+}
+
+// LastInboundAtLTE applies the LTE predicate on the "last_inbound_at" field.
+func LastInboundAtLTE(v time.Time) predicate.Channel {
+	return predicate.Channel(sql.FieldLTE(FieldLastInboundAt, v))
+}
+
+// LastInboundAtIsNil applies the IsNil predicate on the "last_inbound_at" field.
+func LastInboundAtIsNil() predicate.Channel {
+	return predicate.Channel(sql.FieldIsNull(FieldLastInboundAt))
+}
+
+// LastInboundAtNotNil applies the NotNil predicate on the "last_inbound_at" field.
+func LastInboundAtNotNil() predicate.Channel {
+	return predicate.Channel(sql.FieldNotNull(FieldLastInboundAt))
 }
 
 // TokenEQ applies the EQ predicate on the "token" field.

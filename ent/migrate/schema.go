@@ -42,7 +42,7 @@ var (
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "operator_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "client_id", Type: field.TypeUUID, Nullable: true},
-		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED", "CHANNEL_CONNECTED", "CHANNEL_CHANGED", "CHANNEL_DISCONNECTED", "CHANNEL_ARCHIVED", "CHANNEL_UNARCHIVED", "CHANNEL_DELETED"}},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED", "CHANNEL_CONNECTED", "CHANNEL_CHANGED", "CHANNEL_DISCONNECTED", "CHANNEL_ARCHIVED", "CHANNEL_UNARCHIVED", "CHANNEL_DELETED", "CHANNEL_TAKEN_OVER", "CHANNEL_SUPERSEDED"}},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "before", Type: field.TypeString, Nullable: true},
 		{Name: "after", Type: field.TypeString, Nullable: true},
@@ -73,6 +73,7 @@ var (
 		{Name: "active", Type: field.TypeBool, Default: false},
 		{Name: "language", Type: field.TypeString, Default: ""},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_inbound_at", Type: field.TypeTime, Nullable: true},
 		{Name: "token", Type: field.TypeBytes},
 		{Name: "login_user", Type: field.TypeString, Default: ""},
 		{Name: "created_at", Type: field.TypeTime},
@@ -87,7 +88,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "channels_queues_queue",
-				Columns:    []*schema.Column{ChannelsColumns[14]},
+				Columns:    []*schema.Column{ChannelsColumns[15]},
 				RefColumns: []*schema.Column{QueuesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -101,7 +102,31 @@ var (
 			{
 				Name:    "channel_queue_id",
 				Unique:  false,
-				Columns: []*schema.Column{ChannelsColumns[14]},
+				Columns: []*schema.Column{ChannelsColumns[15]},
+			},
+		},
+	}
+	// ChannelChecksColumns holds the columns for the "channel_checks" table.
+	ChannelChecksColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "channel_id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeEnum, Enums: []string{"TOKEN", "PAGE", "RESTRICTION", "SUBSCRIPTION", "APP", "CALLBACK", "THREADS", "INBOUND"}},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"PASSED", "WARNING", "FAILED", "UNKNOWN"}},
+		{Name: "detail", Type: field.TypeString},
+		{Name: "action", Type: field.TypeString, Default: ""},
+		{Name: "since", Type: field.TypeTime},
+		{Name: "checked_at", Type: field.TypeTime},
+	}
+	// ChannelChecksTable holds the schema information for the "channel_checks" table.
+	ChannelChecksTable = &schema.Table{
+		Name:       "channel_checks",
+		Columns:    ChannelChecksColumns,
+		PrimaryKey: []*schema.Column{ChannelChecksColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "channelcheck_channel_id_code",
+				Unique:  true,
+				Columns: []*schema.Column{ChannelChecksColumns[1], ChannelChecksColumns[2]},
 			},
 		},
 	}
@@ -762,6 +787,7 @@ var (
 		APIClientsTable,
 		AuditEntriesTable,
 		ChannelsTable,
+		ChannelChecksTable,
 		ChatsTable,
 		ChatReadsTable,
 		ContactsTable,

@@ -15,6 +15,9 @@ type AuditEntry func(*sql.Selector)
 // Channel is the predicate function for channel builders.
 type Channel func(*sql.Selector)
 
+// ChannelCheck is the predicate function for channelcheck builders.
+type ChannelCheck func(*sql.Selector)
+
 // Chat is the predicate function for chat builders.
 type Chat func(*sql.Selector)
 

@@ -25,6 +25,8 @@ func (AuditEntry) Fields() []ent.Field {
 			"ChannelArchived", "CHANNEL_ARCHIVED",
 			"ChannelUnarchived", "CHANNEL_UNARCHIVED",
 			"ChannelDeleted", "CHANNEL_DELETED",
+			"ChannelTakenOver", "CHANNEL_TAKEN_OVER",
+			"ChannelSuperseded", "CHANNEL_SUPERSEDED",
 		).Immutable(),
 		field.String("subject").Immutable().Comment("a setting's code, or a global id"),
 		field.String("before").Optional().Nillable().Immutable().Comment("null where there was none, and of secrets"),

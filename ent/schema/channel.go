@@ -31,6 +31,7 @@ func (Channel) Fields() []ent.Field {
 		field.UUID("queue_id", uuid.UUID{}).Optional().Nillable(),
 		field.String("language").Default(""),
 		field.Time("archived_at").Optional().Nillable(),
+		field.Time("last_inbound_at").Optional().Nillable().Comment("when a customer's message last came, kept now and then"),
 		field.Bytes("token").Sensitive().Comment("page access token, sealed"),
 		field.String("login_user").Default("").Comment("whose login gave the token, as the provider's app knows them"),
 		createdAt(),

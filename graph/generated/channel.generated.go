@@ -8,6 +8,7 @@ import (
 	"math"
 	"parley/ent"
 	"parley/ent/channel"
+	"parley/ent/channelcheck"
 	"parley/graph/exec"
 	"parley/graph/model"
 	"parley/server/globalid"
@@ -24,6 +25,10 @@ import (
 type ChannelResolver interface {
 	Queue(ctx context.Context, obj *ent.Channel) (*ent.Queue, error)
 	Language(ctx context.Context, obj *ent.Channel) (*string, error)
+	Checks(ctx context.Context, obj *ent.Channel) ([]*ent.ChannelCheck, error)
+}
+type ChannelCheckResolver interface {
+	Action(ctx context.Context, obj *ent.ChannelCheck) (*string, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -358,6 +363,97 @@ func (ec *executionContext) fieldContext_Channel_language(_ context.Context, fie
 	return graphql.NewScalarFieldContext("Channel", field, true, true, "String")
 }
 
+func (ec *executionContext) _Channel_checks(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Channel_checks(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Channel().Checks(ctx, obj)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "INTEGRATOR"})
+				if err != nil {
+					var zeroVal []*ent.ChannelCheck
+					return zeroVal, err
+				}
+				if ec.Directives.Readable == nil {
+					var zeroVal []*ent.ChannelCheck
+					return zeroVal, errors.New("directive readable is not implemented")
+				}
+				return ec.Directives.Readable(ctx, obj, directive0, roles)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.ChannelCheck) graphql.Marshaler {
+			return ec.marshalOChannelCheck2ᚕᚖparleyᚋentᚐChannelCheckᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Channel_checks(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Channel",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ChannelCheck(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Channel_lastInboundAt(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Channel_lastInboundAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastInboundAt, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				roles, err := ec.unmarshalNRole2ᚕparleyᚋentᚋoperatorᚐRoleᚄ(ctx, []any{"ADMIN", "SUPERVISOR", "INTEGRATOR"})
+				if err != nil {
+					var zeroVal *time.Time
+					return zeroVal, err
+				}
+				if ec.Directives.Readable == nil {
+					var zeroVal *time.Time
+					return zeroVal, errors.New("directive readable is not implemented")
+				}
+				return ec.Directives.Readable(ctx, obj, directive0, roles)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Channel_lastInboundAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Channel", field, false, false, "Time")
+}
+
 func (ec *executionContext) _Channel_archivedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Channel) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -443,6 +539,144 @@ func (ec *executionContext) _Channel_version(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_Channel_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Channel", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ChannelCheck_code(ctx context.Context, field graphql.CollectedField, obj *ent.ChannelCheck) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelCheck_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v channelcheck.Code) graphql.Marshaler {
+			return ec.marshalNChannelCheckCode2parleyᚋentᚋchannelcheckᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelCheck_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelCheck", field, false, false, "ChannelCheckCode")
+}
+
+func (ec *executionContext) _ChannelCheck_status(ctx context.Context, field graphql.CollectedField, obj *ent.ChannelCheck) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelCheck_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v channelcheck.Status) graphql.Marshaler {
+			return ec.marshalNChannelCheckStatus2parleyᚋentᚋchannelcheckᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelCheck_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelCheck", field, false, false, "ChannelCheckStatus")
+}
+
+func (ec *executionContext) _ChannelCheck_detail(ctx context.Context, field graphql.CollectedField, obj *ent.ChannelCheck) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelCheck_detail(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Detail, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelCheck_detail(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelCheck", field, false, false, "String")
+}
+
+func (ec *executionContext) _ChannelCheck_action(ctx context.Context, field graphql.CollectedField, obj *ent.ChannelCheck) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelCheck_action(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ChannelCheck().Action(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelCheck_action(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelCheck", field, true, true, "String")
+}
+
+func (ec *executionContext) _ChannelCheck_since(ctx context.Context, field graphql.CollectedField, obj *ent.ChannelCheck) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelCheck_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelCheck_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelCheck", field, false, false, "Time")
+}
+
+func (ec *executionContext) _ChannelCheck_checkedAt(ctx context.Context, field graphql.CollectedField, obj *ent.ChannelCheck) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelCheck_checkedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CheckedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelCheck_checkedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelCheck", field, false, false, "Time")
 }
 
 func (ec *executionContext) _ChannelConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.ChannelConnection) (ret graphql.Marshaler) {
@@ -907,7 +1141,11 @@ func (ec *executionContext) unmarshalInputConnectFacebookPageInput(ctx context.C
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"pageAccessToken"}
+	if _, present := asMap["takeOver"]; !present {
+		asMap["takeOver"] = false
+	}
+
+	fieldsInOrder := [...]string{"pageAccessToken", "takeOver"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -921,6 +1159,13 @@ func (ec *executionContext) unmarshalInputConnectFacebookPageInput(ctx context.C
 				return it, err
 			}
 			it.PageAccessToken = data
+		case "takeOver":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("takeOver"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TakeOver = data
 		}
 	}
 	return it, nil
@@ -1074,6 +1319,17 @@ func (ec *executionContext) _Channel(ctx context.Context, sel ast.SelectionSet, 
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Channel_language(ctx, field, obj)
 				})
+		case "checks":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Channel_checks(ctx, field, obj)
+				})
+		case "lastInboundAt":
+			out.Values[i] = ec._Channel_lastInboundAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "archivedAt":
 			out.Values[i] = ec._Channel_archivedAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -1086,6 +1342,65 @@ func (ec *executionContext) _Channel(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "version":
 			out.Values[i] = ec._Channel_version(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var channelCheckImplementors = []string{"ChannelCheck"}
+
+func (ec *executionContext) _ChannelCheck(ctx context.Context, sel ast.SelectionSet, obj *ent.ChannelCheck) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, channelCheckImplementors)
+
+	out := exec.NewFieldSet(ctx, fields)
+	deferred := exec.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChannelCheck")
+		case "code":
+			out.Values[i] = ec._ChannelCheck_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._ChannelCheck_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "detail":
+			out.Values[i] = ec._ChannelCheck_detail(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "action":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._ChannelCheck_action(ctx, field, obj)
+				})
+		case "since":
+			out.Values[i] = ec._ChannelCheck_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "checkedAt":
+			out.Values[i] = ec._ChannelCheck_checkedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -1367,6 +1682,44 @@ func (ec *executionContext) marshalNChannel2ᚖparleyᚋentᚐChannel(ctx contex
 	return ec._Channel(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNChannelCheck2ᚖparleyᚋentᚐChannelCheck(ctx context.Context, sel ast.SelectionSet, v *ent.ChannelCheck) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ChannelCheck!")
+		return graphql.Null
+	}
+	return ec._ChannelCheck(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNChannelCheckCode2parleyᚋentᚋchannelcheckᚐCode(ctx context.Context, v any) (channelcheck.Code, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := channelcheck.Code(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNChannelCheckCode2parleyᚋentᚋchannelcheckᚐCode(ctx context.Context, sel ast.SelectionSet, v channelcheck.Code) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ChannelCheckCode!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNChannelCheckStatus2parleyᚋentᚋchannelcheckᚐStatus(ctx context.Context, v any) (channelcheck.Status, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := channelcheck.Status(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNChannelCheckStatus2parleyᚋentᚋchannelcheckᚐStatus(ctx context.Context, sel ast.SelectionSet, v channelcheck.Status) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ChannelCheckStatus!")
+	}
+	return res
+}
+
 func (ec *executionContext) marshalNChannelConnection2ᚖparleyᚋgraphᚋmodelᚐChannelConnection(ctx context.Context, sel ast.SelectionSet, v *model.ChannelConnection) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "ChannelConnection!")
@@ -1466,6 +1819,25 @@ func (ec *executionContext) marshalOChannel2ᚖparleyᚋentᚐChannel(ctx contex
 		return graphql.Null
 	}
 	return ec._Channel(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOChannelCheck2ᚕᚖparleyᚋentᚐChannelCheckᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.ChannelCheck) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNChannelCheck2ᚖparleyᚋentᚐChannelCheck(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalOChannelState2parleyᚋentᚋchannelᚐState(ctx context.Context, v any) (channel.State, error) {

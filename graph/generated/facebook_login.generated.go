@@ -635,7 +635,11 @@ func (ec *executionContext) unmarshalInputConnectFacebookPagesInput(ctx context.
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"loginId", "pageIds"}
+	if _, present := asMap["takeOver"]; !present {
+		asMap["takeOver"] = false
+	}
+
+	fieldsInOrder := [...]string{"loginId", "pageIds", "takeOver"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -656,6 +660,13 @@ func (ec *executionContext) unmarshalInputConnectFacebookPagesInput(ctx context.
 				return it, err
 			}
 			it.PageIds = data
+		case "takeOver":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("takeOver"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TakeOver = data
 		}
 	}
 	return it, nil

@@ -30,6 +30,7 @@ type ResolverRoot interface {
 	Attachment() AttachmentResolver
 	AuditEntry() AuditEntryResolver
 	Channel() ChannelResolver
+	ChannelCheck() ChannelCheckResolver
 	ChannelSetup() ChannelSetupResolver
 	Chat() ChatResolver
 	ChatEventBatch() ChatEventBatchResolver
@@ -118,18 +119,29 @@ type ComplexityRoot struct {
 	}
 
 	Channel struct {
-		Active      func(childComplexity int) int
-		ArchivedAt  func(childComplexity int) int
-		CreatedAt   func(childComplexity int) int
-		ExternalID  func(childComplexity int) int
-		GlobalID    func(childComplexity int) int
-		Language    func(childComplexity int) int
-		Name        func(childComplexity int) int
-		Provider    func(childComplexity int) int
-		Queue       func(childComplexity int) int
-		State       func(childComplexity int) int
-		StateReason func(childComplexity int) int
-		Version     func(childComplexity int) int
+		Active        func(childComplexity int) int
+		ArchivedAt    func(childComplexity int) int
+		Checks        func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		ExternalID    func(childComplexity int) int
+		GlobalID      func(childComplexity int) int
+		Language      func(childComplexity int) int
+		LastInboundAt func(childComplexity int) int
+		Name          func(childComplexity int) int
+		Provider      func(childComplexity int) int
+		Queue         func(childComplexity int) int
+		State         func(childComplexity int) int
+		StateReason   func(childComplexity int) int
+		Version       func(childComplexity int) int
+	}
+
+	ChannelCheck struct {
+		Action    func(childComplexity int) int
+		CheckedAt func(childComplexity int) int
+		Code      func(childComplexity int) int
+		Detail    func(childComplexity int) int
+		Since     func(childComplexity int) int
+		Status    func(childComplexity int) int
 	}
 
 	ChannelConnection struct {
@@ -375,6 +387,7 @@ type ComplexityRoot struct {
 	Mutation struct {
 		AcceptChat            func(childComplexity int, input model.AcceptChatInput) int
 		ArchiveChannel        func(childComplexity int, input model.ChannelInput) int
+		CheckChannel          func(childComplexity int, input model.ChannelInput) int
 		CompleteChat          func(childComplexity int, input model.CompleteChatInput) int
 		ConnectFacebookPage   func(childComplexity int, input model.ConnectFacebookPageInput) int
 		ConnectFacebookPages  func(childComplexity int, input model.ConnectFacebookPagesInput) int
@@ -883,6 +896,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Channel.ArchivedAt(childComplexity), true
+	case "Channel.checks":
+		if e.ComplexityRoot.Channel.Checks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Channel.Checks(childComplexity), true
 	case "Channel.createdAt":
 		if e.ComplexityRoot.Channel.CreatedAt == nil {
 			break
@@ -907,6 +926,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Channel.Language(childComplexity), true
+	case "Channel.lastInboundAt":
+		if e.ComplexityRoot.Channel.LastInboundAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Channel.LastInboundAt(childComplexity), true
 	case "Channel.name":
 		if e.ComplexityRoot.Channel.Name == nil {
 			break
@@ -943,6 +968,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Channel.Version(childComplexity), true
+
+	case "ChannelCheck.action":
+		if e.ComplexityRoot.ChannelCheck.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelCheck.Action(childComplexity), true
+	case "ChannelCheck.checkedAt":
+		if e.ComplexityRoot.ChannelCheck.CheckedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelCheck.CheckedAt(childComplexity), true
+	case "ChannelCheck.code":
+		if e.ComplexityRoot.ChannelCheck.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelCheck.Code(childComplexity), true
+	case "ChannelCheck.detail":
+		if e.ComplexityRoot.ChannelCheck.Detail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelCheck.Detail(childComplexity), true
+	case "ChannelCheck.since":
+		if e.ComplexityRoot.ChannelCheck.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelCheck.Since(childComplexity), true
+	case "ChannelCheck.status":
+		if e.ComplexityRoot.ChannelCheck.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelCheck.Status(childComplexity), true
 
 	case "ChannelConnection.edges":
 		if e.ComplexityRoot.ChannelConnection.Edges == nil {
@@ -1799,6 +1861,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ArchiveChannel(childComplexity, args["input"].(model.ChannelInput)), true
+	case "Mutation.checkChannel":
+		if e.ComplexityRoot.Mutation.CheckChannel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_checkChannel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CheckChannel(childComplexity, args["input"].(model.ChannelInput)), true
 	case "Mutation.completeChat":
 		if e.ComplexityRoot.Mutation.CompleteChat == nil {
 			break
@@ -3219,12 +3292,68 @@ type Channel implements Node {
   queue: Queue @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   "Language of its customers, BCP 47; null until set."
   language: String @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  """
+  What it depends on, checked every quarter of an hour, after each login to
+  Facebook, and by ` + "`" + `checkChannel` + "`" + `. A change of state or of a check is a
+  ChannelUpdated. Empty until the first check, a moment after it was connected.
+  """
+  checks: [ChannelCheck!] @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  "When a customer's message last came, half a minute more or less; null if never. It does not count as a change."
+  lastInboundAt: Time @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   "When it was put into the archive; null while it is not there."
   archivedAt: Time @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   "When it was connected first."
   createdAt: Time!
   "Grows with each change."
   version: Int!
+}
+
+"How one thing that a channel depends on was found."
+type ChannelCheck {
+  "Which."
+  code: ChannelCheckCode!
+  "How it was found."
+  status: ChannelCheckStatus!
+  "What was found, in plain words."
+  detail: String!
+  "What to do, in plain words; null if nothing."
+  action: String
+  "Since when it has this status."
+  since: Time!
+  "When it was last looked at. It does not count as a change."
+  checkedAt: Time!
+}
+
+"What a channel depends on, in the order in which it is best put right."
+enum ChannelCheckCode {
+  "The Facebook app: its credentials are good, and it is live as far as is known."
+  APP
+  "The app's webhook comes to this installation, with all events."
+  CALLBACK
+  "The page's authorization: valid, this app's, for this page, and for how long."
+  TOKEN
+  "Facebook shows the page to the app; its name and picture are followed."
+  PAGE
+  "Facebook does not restrict the page or the app."
+  RESTRICTION
+  "The page sends the app every event that is needed. If it does not, the check subscribes it again."
+  SUBSCRIPTION
+  "Who holds the last conversation, and so may answer."
+  THREADS
+  "Whether customers' messages come."
+  INBOUND
+}
+
+"How a check came out."
+enum ChannelCheckStatus {
+  "All is well."
+  PASSED
+  "It works, but something needs a look."
+  WARNING
+  "It does not work."
+  FAILED
+  "It could not be found out."
+  UNKNOWN
 }
 
 "A page of channels."
@@ -3293,6 +3422,11 @@ extend type Mutation {
     "Which channel."
     input: ChannelInput!
   ): DeleteChannelPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  "Checks a channel now, as is done every quarter of an hour, and gives it as it is then."
+  checkChannel(
+    "Which channel."
+    input: ChannelInput!
+  ): ChannelPayload! @allowed(roles: [ADMIN, INTEGRATOR])
   "Changes a channel. Once it is active and has a queue, what waits is routed."
   updateChannel(
     "The changes."
@@ -3304,6 +3438,12 @@ extend type Mutation {
 input ConnectFacebookPageInput {
   "Page access token with the messaging permissions. Never given back."
   pageAccessToken: String!
+  """
+  Take the Facebook app's webhooks from another installation that has them. They
+  are the app's, so that all pages that share it are taken; its channels become
+  SUPERSEDED. Without this the page is refused with TAKE_OVER_NEEDED.
+  """
+  takeOver: Boolean! = false
 }
 
 "A channel, as it is known."
@@ -3877,6 +4017,12 @@ input ConnectFacebookPagesInput {
   loginId: ID!
   "Facebook's ids of the pages, at most 100."
   pageIds: [String!]!
+  """
+  Take the Facebook app's webhooks from another installation that has them. They
+  are the app's, so that all pages that share it are taken; its channels become
+  SUPERSEDED. Without this such pages are refused with TAKE_OVER_NEEDED.
+  """
+  takeOver: Boolean! = false
 }
 
 "What became of the pages."
@@ -4390,6 +4536,8 @@ enum UserErrorCode {
   KEY_REUSED
   "Something has to be set up first; the message says what, and whom to ask. ` + "`" + `channelSetup` + "`" + ` has the whole list."
   SETUP_INCOMPLETE
+  "Another installation gets the webhooks of the Facebook app; the message says which. ` + "`" + `takeOver` + "`" + ` takes them from it."
+  TAKE_OVER_NEEDED
 }
 
 "Everything that can be read."
@@ -4656,6 +4804,10 @@ enum AuditAction {
   CHANNEL_UNARCHIVED
   "A channel without chats was deleted."
   CHANNEL_DELETED
+  "A page was connected, and with it the Facebook app's webhooks were taken from another installation: ` + "`" + `before` + "`" + ` is its host."
+  CHANNEL_TAKEN_OVER
+  "A check found that another installation has taken the Facebook app's webhooks."
+  CHANNEL_SUPERSEDED
 }
 
 "A page of the audit log."
@@ -4986,6 +5138,10 @@ func (ec *executionContext) childFields_Channel(ctx context.Context, field graph
 		return ec.fieldContext_Channel_queue(ctx, field)
 	case "language":
 		return ec.fieldContext_Channel_language(ctx, field)
+	case "checks":
+		return ec.fieldContext_Channel_checks(ctx, field)
+	case "lastInboundAt":
+		return ec.fieldContext_Channel_lastInboundAt(ctx, field)
 	case "archivedAt":
 		return ec.fieldContext_Channel_archivedAt(ctx, field)
 	case "createdAt":
@@ -4994,6 +5150,24 @@ func (ec *executionContext) childFields_Channel(ctx context.Context, field graph
 		return ec.fieldContext_Channel_version(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Channel", field.Name)
+}
+
+func (ec *executionContext) childFields_ChannelCheck(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return ec.fieldContext_ChannelCheck_code(ctx, field)
+	case "status":
+		return ec.fieldContext_ChannelCheck_status(ctx, field)
+	case "detail":
+		return ec.fieldContext_ChannelCheck_detail(ctx, field)
+	case "action":
+		return ec.fieldContext_ChannelCheck_action(ctx, field)
+	case "since":
+		return ec.fieldContext_ChannelCheck_since(ctx, field)
+	case "checkedAt":
+		return ec.fieldContext_ChannelCheck_checkedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChannelCheck", field.Name)
 }
 
 func (ec *executionContext) childFields_ChannelConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -260,6 +260,10 @@ type CompleteChatPayload struct {
 type ConnectFacebookPageInput struct {
 	// Page access token with the messaging permissions. Never given back.
 	PageAccessToken string `json:"pageAccessToken"`
+	// Take the Facebook app's webhooks from another installation that has them. They
+	// are the app's, so that all pages that share it are taken; its channels become
+	// SUPERSEDED. Without this the page is refused with TAKE_OVER_NEEDED.
+	TakeOver bool `json:"takeOver"`
 }
 
 // The channel connected.
@@ -286,6 +290,10 @@ type ConnectFacebookPagesInput struct {
 	LoginID globalid.ID `json:"loginId"`
 	// Facebook's ids of the pages, at most 100.
 	PageIds []string `json:"pageIds"`
+	// Take the Facebook app's webhooks from another installation that has them. They
+	// are the app's, so that all pages that share it are taken; its channels become
+	// SUPERSEDED. Without this such pages are refused with TAKE_OVER_NEEDED.
+	TakeOver bool `json:"takeOver"`
 }
 
 // What became of the pages.
@@ -1039,6 +1047,8 @@ const (
 	UserErrorCodeKeyReused UserErrorCode = "KEY_REUSED"
 	// Something has to be set up first; the message says what, and whom to ask. `channelSetup` has the whole list.
 	UserErrorCodeSetupIncomplete UserErrorCode = "SETUP_INCOMPLETE"
+	// Another installation gets the webhooks of the Facebook app; the message says which. `takeOver` takes them from it.
+	UserErrorCodeTakeOverNeeded UserErrorCode = "TAKE_OVER_NEEDED"
 )
 
 var AllUserErrorCode = []UserErrorCode{
@@ -1051,11 +1061,12 @@ var AllUserErrorCode = []UserErrorCode{
 	UserErrorCodeUnavailable,
 	UserErrorCodeKeyReused,
 	UserErrorCodeSetupIncomplete,
+	UserErrorCodeTakeOverNeeded,
 }
 
 func (e UserErrorCode) IsValid() bool {
 	switch e {
-	case UserErrorCodeInvalid, UserErrorCodeNotFound, UserErrorCodeNameTaken, UserErrorCodeConflict, UserErrorCodeLimitHit, UserErrorCodeRefused, UserErrorCodeUnavailable, UserErrorCodeKeyReused, UserErrorCodeSetupIncomplete:
+	case UserErrorCodeInvalid, UserErrorCodeNotFound, UserErrorCodeNameTaken, UserErrorCodeConflict, UserErrorCodeLimitHit, UserErrorCodeRefused, UserErrorCodeUnavailable, UserErrorCodeKeyReused, UserErrorCodeSetupIncomplete, UserErrorCodeTakeOverNeeded:
 		return true
 	}
 	return false

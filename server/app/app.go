@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,7 @@ type App struct {
 	inbox    *ingest.Inbox
 	sending  *work.Pool
 	profiles *work.Pool
+	checks   *work.Pool
 	edge     *edge.Edge
 	server   *http.Server
 	listener net.Listener
@@ -74,6 +76,7 @@ const (
 	eventsKept      = 7 * 24 * time.Hour
 	housekeeping    = 30 * time.Second
 	drainFor        = 10 * time.Second
+	checksAtOnce    = 4 // pages that do not answer must not hold up the others
 	profilesAtOnce  = 2 // a rush of new customers must hold up neither messages nor answers
 	maxRequestHeads = 64 << 10
 )
@@ -91,6 +94,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	if a.listener, err = net.Listen("tcp", o.Config.Addr); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if base, any := strings.CutSuffix(a.options.Config.PublicURL, ":0"); any { // any free port, known only now
+		a.options.Config.PublicURL = fmt.Sprintf("%s:%d", base, a.listener.Addr().(*net.TCPAddr).Port)
 	}
 	return a, a.wire(ctx)
 }
@@ -172,7 +178,7 @@ func (a *App) wire(ctx context.Context) error {
 			SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow,
 			SimultaneousChats: func() int { return a.Settings.Current().Number(settings.SimultaneousChats) },
 		},
-		WorkAdded: func() { a.sending.Signal(); a.profiles.Signal() },
+		WorkAdded: func() { a.sending.Signal(); a.profiles.Signal(); a.checks.Signal() },
 		Now:       o.Now, Log: o.Log,
 	})
 	if err != nil {
@@ -190,6 +196,8 @@ func (a *App) wire(ctx context.Context) error {
 	a.sending = work.New(a.store, work.Options{Now: o.Now, Log: o.Log}, map[string]work.Handler{desk.WorkSend: outgoing.Send})
 	a.profiles = work.New(a.store, work.Options{Workers: profilesAtOnce, Now: o.Now, Log: o.Log},
 		map[string]work.Handler{desk.WorkProfile: a.Channels.ReadProfile})
+	a.checks = work.New(a.store, work.Options{Workers: checksAtOnce, Now: o.Now, Log: o.Log},
+		map[string]work.Handler{desk.WorkCheck: a.Channels.RunCheck})
 	a.edge = edge.New(edge.Options{
 		Resolver: &graph.Resolver{
 			Desk: a.Desk, Auth: a.Auth, Channels: a.Channels, Ingest: a.inbox, Settings: a.Settings, Audit: audit.Open(a.store), Log: o.Log,
@@ -265,7 +273,7 @@ func (a *App) startAuth(ctx context.Context, box *seal.Box) error {
 func (a *App) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", a.edge)
-	mux.Handle("/webhooks/facebook", a.inbox)
+	mux.Handle(channels.WebhookPath, a.inbox)
 	mux.HandleFunc("GET "+channels.CallbackPath, a.Channels.Callback)
 	mux.HandleFunc("POST "+channels.DeauthorizePath, a.Channels.Deauthorize)
 	mux.HandleFunc("POST "+channels.DeletionPath, a.Channels.DeleteData)
@@ -301,7 +309,9 @@ func (a *App) Run(ctx context.Context) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){a.Desk.Run, a.Settings.Run, a.Auth.Run, a.inbox.Run, a.sending.Run, a.profiles.Run, a.keepHouse} {
+	for _, part := range []func(context.Context){
+		a.Desk.Run, a.Settings.Run, a.Auth.Run, a.inbox.Run, a.sending.Run, a.profiles.Run, a.checks.Run, a.keepHouse,
+	} {
 		parts.Go(func() { part(working) })
 	}
 	served := make(chan error, 1)
@@ -346,7 +356,7 @@ func (a *App) keepHouse(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := errors.Join(a.inbox.Housekeeping(ctx), a.Desk.Prune(ctx, eventsKept), a.Auth.Purge(ctx), a.Channels.PurgeLogins(ctx))
+		err := errors.Join(a.inbox.Housekeeping(ctx), a.Desk.Prune(ctx, eventsKept), a.Auth.Purge(ctx), a.Channels.PurgeLogins(ctx), a.Desk.KeepHeard(ctx))
 		if err != nil && ctx.Err() == nil {
 			a.options.Log.Error("housekeeping failed, will try again", "error", err)
 		}

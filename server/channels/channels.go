@@ -17,6 +17,7 @@ import (
 
 	"parley/ent"
 	"parley/ent/channel"
+	"parley/ent/channelcheck"
 	"parley/server/audit"
 	"parley/server/auth"
 	"parley/server/desk"
@@ -57,7 +58,10 @@ func New(s *store.Store, d *desk.Desk, client *messenger.Client, box *seal.Box, 
 
 // ConnectPage makes the page of a token a channel, or repairs the channel it is:
 // asks who the page is, subscribes it, and reads the subscription back.
-func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string) (*ent.Channel, error) {
+//
+// The app's webhook is made to come here before. If it goes to another
+// installation, that takes takeOver: all of the app's pages are ours then.
+func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string, takeOver bool) (*ent.Channel, error) {
 	if err := c.checkSetup(ctx); err != nil {
 		return nil, err
 	}
@@ -70,6 +74,10 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	if err != nil {
 		return nil, err
 	}
+	from, err := c.claimWebhook(ctx, takeOver)
+	if err != nil {
+		return nil, err
+	}
 	if err := c.client.Subscribe(ctx, token, page.ID, messenger.SubscribedFields()); err != nil {
 		return nil, refused(err)
 	}
@@ -78,7 +86,7 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	}
 	ch, err := c.desk.Connect(ctx, by, desk.Page{
 		ExternalID: page.ID, Name: page.Name, PictureURL: page.PictureURL,
-		Token: c.box.Seal([]byte(token), tokenPlace(page.ID)), LoginUser: info.UserID,
+		Token: c.box.Seal([]byte(token), tokenPlace(page.ID)), LoginUser: info.UserID, TakenFrom: from,
 	})
 	if err != nil {
 		return nil, err
@@ -93,10 +101,18 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 // installation's by now. A page whose token is dead sends none to us by it, or
 // goes on doing so: what comes is stored all the same.
 func (c *Channels) Disconnect(ctx context.Context, by audit.Actor, of desk.ChannelRef) (*ent.Channel, error) {
-	if err := c.unsubscribe(ctx, of); err != nil {
+	ch, err := c.desk.Channel(ctx, of)
+	if err != nil {
 		return nil, err
 	}
-	return c.desk.Disconnected(ctx, by, of)
+	if err := c.unsubscribe(ctx, ch); err != nil {
+		return nil, err
+	}
+	after, err := c.desk.Disconnected(ctx, by, of)
+	if err == nil {
+		c.unsubscribeAgain(ctx, ch)
+	}
+	return after, err
 }
 
 // Delete disconnects a channel that never had a chat, and deletes it.
@@ -104,16 +120,23 @@ func (c *Channels) Delete(ctx context.Context, by audit.Actor, of desk.ChannelRe
 	if err := c.desk.CanDelete(ctx, of); err != nil {
 		return err
 	}
-	if err := c.unsubscribe(ctx, of); err != nil {
+	ch, err := c.desk.Channel(ctx, of)
+	if err != nil {
 		return err
 	}
-	return c.desk.DeleteChannel(ctx, by, of)
+	if err := c.unsubscribe(ctx, ch); err != nil {
+		return err
+	}
+	if err := c.desk.DeleteChannel(ctx, by, of); err != nil {
+		return err
+	}
+	c.unsubscribeAgain(ctx, ch)
+	return nil
 }
 
-func (c *Channels) unsubscribe(ctx context.Context, of desk.ChannelRef) error {
-	ch, err := c.desk.Channel(ctx, of)
-	if err != nil || ch.State == channel.StateSuperseded || ch.State == channel.StateDisconnected {
-		return err
+func (c *Channels) unsubscribe(ctx context.Context, ch *ent.Channel) error {
+	if ch.State == channel.StateSuperseded || ch.State == channel.StateDisconnected || len(ch.Token) == 0 {
+		return nil
 	}
 	token, err := c.Token(ch)
 	if err != nil {
@@ -127,6 +150,14 @@ func (c *Channels) unsubscribe(ctx context.Context, of desk.ChannelRef) error {
 		c.log.Warn("a page is disconnected that Facebook does not let us unsubscribe", "channel", ch.ID, "error", err)
 	}
 	return nil
+}
+
+// unsubscribeAgain undoes what a check may have put right between the first time
+// and the moment from which checks leave the page alone.
+func (c *Channels) unsubscribeAgain(ctx context.Context, was *ent.Channel) {
+	if err := c.unsubscribe(context.WithoutCancel(ctx), was); err != nil {
+		c.log.Warn("a page may have been subscribed again while it was disconnected", "channel", was.ID, "error", err)
+	}
 }
 
 // checkToken sees to it that a token is our app's and covers the page.
@@ -200,12 +231,15 @@ func refused(err error) error {
 }
 
 // Noticed records what an error of the provider says of the channel itself.
-func (c *Channels) Noticed(ctx context.Context, ch *ent.Channel, class messenger.Class) error {
-	switch class {
+func (c *Channels) Noticed(ctx context.Context, ch *ent.Channel, err error) error {
+	switch messenger.ClassOf(err) {
 	case messenger.ClassToken:
-		return c.desk.SetChannelState(ctx, ch, channel.StateReauthorizationRequired, class.Reason())
+		return c.desk.SetChannelState(ctx, ch, channel.StateReauthorizationRequired, reasonOf(err))
 	case messenger.ClassRestricted:
-		return c.desk.SetChannelState(ctx, ch, channel.StateRestricted, class.Reason())
+		return c.desk.SetChannelState(ctx, ch, channel.StateRestricted, reasonOf(err))
+	}
+	if messenger.ProblemOf(err) == messenger.ProblemDevelopment {
+		return c.desk.Note(ctx, ch.ID, desk.Check{Code: channelcheck.CodeApp, Status: channelcheck.StatusWarning, Detail: reasonOf(err)})
 	}
 	return nil
 }
@@ -239,7 +273,7 @@ func (c *Channels) ReadProfile(ctx context.Context, job work.Job) work.Decision 
 	case messenger.ClassTransient, messenger.ClassRateLimited, messenger.ClassUnconfirmed:
 		return c.again(job, err)
 	case messenger.ClassToken, messenger.ClassRestricted:
-		if err := c.Noticed(ctx, ch, class); err != nil {
+		if err := c.Noticed(ctx, ch, err); err != nil {
 			return c.again(job, err)
 		}
 		return work.Wait(c.now().Add(holdFor), class.Reason())

@@ -17,6 +17,7 @@ import (
 	"parley/ent"
 	"parley/ent/channel"
 	"parley/ent/event"
+	entwork "parley/ent/work"
 	"parley/server/audit"
 	"parley/server/auth"
 	"parley/server/channels"
@@ -51,7 +52,10 @@ type world struct {
 	graph    *messengertest.Graph
 	page     *messengertest.Page
 	channels *channels.Channels
+	desk     *desk.Desk
 	client   *messenger.Client
+	app      messenger.App // that the client has
+	callback string        // ours
 	settings *settings.Settings
 	identity *auth.IdentityFailure // of the test of the identity server
 	inbox    *ingest.Inbox
@@ -66,7 +70,8 @@ func onBoth(t *testing.T, test func(w *world)) {
 
 func newWorld(t *testing.T, s *store.Store) *world {
 	w := &world{TB: t, store: s, clock: messengertest.NewClock(time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)), logged: &safeBuffer{}}
-	w.graph = messengertest.New(messengertest.Options{Clock: w.clock, Retry: messengertest.Retry{
+	hook := httptest.NewUnstartedServer(nil)
+	w.graph = messengertest.New(messengertest.Options{Clock: w.clock, HTTP: messengertest.Reaching(channelstest.Host, hook.Listener.Addr().String), Retry: messengertest.Retry{
 		Backoff: func(int) time.Duration { return 0 }, GiveUp: 10_000 * time.Hour, // the clock stands
 	}})
 	t.Cleanup(w.graph.Close)
@@ -85,20 +90,22 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	w.inbox = ingest.New(s, d, ingest.Options{AppSecret: func() string { return appSecret }, VerifyToken: func() string { return verifyToken }, Now: w.clock.Now, Log: log})
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
-	w.client = &messenger.Client{BaseURL: api.URL, App: func() messenger.App { return messenger.App{ID: appID, Secret: appSecret} }}
+	w.desk, w.app = d, messenger.App{ID: appID, Secret: appSecret}
+	w.client = &messenger.Client{BaseURL: api.URL, App: func() messenger.App { return w.app }}
 	connected := func(ctx context.Context, page string) error {
 		return errors.Join(w.failing, w.inbox.ReplayPage(ctx, page))
 	}
 	ready, err := channelstest.Options(ctx, s, w.client.App(), w.clock.Now, log)
 	w.must(err)
 	w.settings, ready.Connected = ready.Settings, connected
-	ready.PublicURL, ready.AllowedOrigins = "http://parley.test/desk", []string{"https://spa.test"}
+	ready.PublicURL, ready.AllowedOrigins = channelstest.PublicURL+"/desk", []string{"https://spa.test"}
 	ready.TestIdentityServer = func(context.Context, auth.IdentityServer) (*auth.IdentityFailure, error) { return w.identity, nil }
 	w.channels = channels.New(s, d, w.client, box, ready)
 	pool = work.New(s, work.Options{Now: w.clock.Now, Log: log, Poll: 10 * time.Millisecond}, map[string]work.Handler{
 		desk.WorkProfile: w.channels.ReadProfile,
 	})
-	hook := httptest.NewServer(w.inbox)
+	hook.Config.Handler = w.inbox
+	hook.Start()
 	running, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){w.inbox.Run, d.Run, pool.Run} {
@@ -110,7 +117,8 @@ func newWorld(t *testing.T, s *store.Store) *world {
 		cancel()
 		parts.Wait()
 	})
-	w.must(w.graph.SetCallback(ctx, appID, hook.URL, verifyToken))
+	w.callback = ready.PublicURL + channels.WebhookPath
+	w.must(w.graph.SetCallback(ctx, appID, w.callback, verifyToken))
 	return w
 }
 
@@ -123,7 +131,7 @@ func (w *world) must(err error) {
 
 func (w *world) connect(token string) *ent.Channel {
 	w.Helper()
-	ch, err := w.channels.ConnectPage(ctx, audit.Actor{}, token)
+	ch, err := w.channels.ConnectPage(ctx, audit.Actor{}, token, false)
 	w.must(err)
 	return ch
 }
@@ -203,7 +211,7 @@ func TestAPageThatCannotBeConnectedIsRefusedWithAReasonAndNotStored(t *testing.T
 				token = c.token
 			}
 			w.graph.Fail(c.fault)
-			_, err := w.channels.ConnectPage(ctx, audit.Actor{}, token)
+			_, err := w.channels.ConnectPage(ctx, audit.Actor{}, token, false)
 			if fault.CodeOf(err) != c.code || !strings.Contains(fmt.Sprint(err), c.says) {
 				w.Errorf("%s: %v", name, err)
 			}
@@ -223,12 +231,12 @@ func with(f messengertest.Fault, method, path string) messengertest.Fault {
 func TestASubscriptionThatIsNotListedIsNotBelieved(t *testing.T) {
 	onBoth(t, func(w *world) {
 		other := w.graph.AddApp(messengertest.App{ID: "999", Secret: "x"})
-		_, err := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.NewToken(other.ID)) // of another app, which needs no proof of ours
+		_, err := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.NewToken(other.ID), false) // of another app, which needs no proof of ours
 		if fault.CodeOf(err) != fault.Unavailable && fault.CodeOf(err) != fault.Invalid {
 			w.Errorf("%v", err)
 		}
 		w.graph.Fail(messengertest.Fault{Method: http.MethodPost, Path: "/subscribed_apps", Mode: messengertest.Truncate})
-		if _, err := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token); err == nil {
+		if _, err := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token, false); err == nil {
 			w.Error("half an answer is believed")
 		}
 		if n, err := w.store.Client().Channel.Query().Count(ctx); err != nil || n != 0 {
@@ -306,11 +314,11 @@ func TestConnectingAgainRepairsTheChannelInPlace(t *testing.T) {
 		ann := w.page.AddPerson(messengertest.Person{ID: "ann"})
 		ann.Writes("hello")
 		w.settled()
-		w.must(w.channels.Noticed(ctx, first, messenger.ClassToken))
+		w.must(w.channels.Noticed(ctx, first, &messenger.Error{Class: messenger.ClassToken}))
 		if s := w.channel().State; s != channel.StateReauthorizationRequired {
 			w.Fatalf("%s", s)
 		}
-		w.must(w.channels.Noticed(ctx, w.channel(), messenger.ClassRestricted))
+		w.must(w.channels.Noticed(ctx, w.channel(), &messenger.Error{Class: messenger.ClassRestricted}))
 		if s := w.channel().State; s != channel.StateRestricted {
 			w.Fatalf("%s", s)
 		}
@@ -352,7 +360,7 @@ func TestSeveralConnectionsOfAPageAtOnceMakeOneChannel(t *testing.T) {
 		for i := range tokens {
 			tokens[i] = w.page.NewToken(appID)
 			all.Go(func() {
-				if _, err := w.channels.ConnectPage(ctx, audit.Actor{}, tokens[i]); err != nil {
+				if _, err := w.channels.ConnectPage(ctx, audit.Actor{}, tokens[i], false); err != nil {
 					w.Error(err)
 				}
 			})
@@ -401,7 +409,7 @@ func (w *world) idle() {
 	w.settled()
 	w.await("no work is left", func() bool {
 		w.clock.Advance(time.Second)
-		n, err := w.store.Client().Work.Query().Count(ctx)
+		n, err := w.store.Client().Work.Query().Where(entwork.Kind(desk.WorkProfile)).Count(ctx)
 		w.must(err)
 		return n == 0
 	})
@@ -465,7 +473,7 @@ func TestALimitOfCallsForProfilesIsWaitedFor(t *testing.T) {
 		w.page.AddPerson(messengertest.Person{ID: "ann"}).Writes("hello")
 		w.settled()
 		w.await("it waits an hour", func() bool {
-			row, err := w.store.Client().Work.Query().Only(ctx)
+			row, err := w.store.Client().Work.Query().Where(entwork.Kind(desk.WorkProfile)).Only(ctx)
 			w.must(err)
 			return row.RunAt.Equal(w.clock.Now().Add(time.Hour))
 		})
@@ -486,7 +494,7 @@ func TestProfilesOfThoseWhoWroteWhileTheTokenWasDeadAreReadOnceItIsRepaired(t *t
 		w.page.AddPerson(messengertest.Person{ID: "bob", FirstName: "Bob"}).Writes("hello")
 		w.settled()
 		w.await("both wait", func() bool {
-			rows, err := w.store.Client().Work.Query().All(ctx)
+			rows, err := w.store.Client().Work.Query().Where(entwork.Kind(desk.WorkProfile)).All(ctx)
 			w.must(err)
 			for _, row := range rows {
 				if !row.RunAt.After(w.clock.Now()) {
@@ -518,11 +526,11 @@ func TestNoTokenIsShownAnywhere(t *testing.T) {
 			{Path: "/subscribed_apps", Mode: messengertest.HTML},
 		} {
 			w.graph.Fail(f)
-			note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token))
+			note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token, false))
 		}
-		note(w.channels.ConnectPage(ctx, audit.Actor{}, "EAAG-nobody-knows"))
-		note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token+"\nEAAG-nobody-knows"))
-		note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, "EAAG-nobody-knows", false))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token+"\nEAAG-nobody-knows", false))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token, false))
 		w.graph.Fail(messengertest.Fault{Path: "/ann", Code: 2, Message: "token " + w.page.Token, Times: 2})
 		w.page.AddPerson(messengertest.Person{ID: "ann"}).Writes("hello")
 		w.contact("ann")
@@ -530,7 +538,7 @@ func TestNoTokenIsShownAnywhere(t *testing.T) {
 		w.page.AddPerson(messengertest.Person{ID: "bob"}).Writes("hello")
 		w.settled()
 		w.await("the channel shows it", func() bool { return w.channel().State == channel.StateReauthorizationRequired })
-		note(w.channels.ConnectPage(ctx, audit.Actor{}, second))
+		note(w.channels.ConnectPage(ctx, audit.Actor{}, second, false))
 		w.idle()
 
 		for name, text := range map[string]string{

@@ -104,15 +104,26 @@ func (c *Channels) finishLogin(ctx context.Context, r returned) (*ent.FacebookLo
 	if err != nil {
 		return nil, err
 	}
-	update := login.Update()
-	switch user, reason := c.userOf(ctx, login, r); {
-	case reason != "":
-		update.SetStatus(facebooklogin.StatusFailed).SetReason(reason).SetSealed([]byte{})
-	default:
-		update.SetStatus(facebooklogin.StatusCompleted).SetUserID(user.id).SetUserName(user.name).
-			SetSealed(c.box.Seal([]byte(user.token), loginPlace(login.ID))).SetExpiresAt(c.now().UTC().Add(chooseTime).Truncate(time.Microsecond))
+	user, reason := c.userOf(ctx, login, r)
+	err = c.store.InTx(ctx, func(tx *store.Tx) (err error) {
+		update := tx.FacebookLogin.UpdateOne(login)
+		if reason != "" {
+			update.SetStatus(facebooklogin.StatusFailed).SetReason(reason).SetSealed([]byte{})
+		} else {
+			update.SetStatus(facebooklogin.StatusCompleted).SetUserID(user.id).SetUserName(user.name).
+				SetSealed(c.box.Seal([]byte(user.token), loginPlace(login.ID))).SetExpiresAt(c.now().UTC().Add(chooseTime).Truncate(time.Microsecond))
+		}
+		login, err = update.Save(ctx)
+		return err
+	})
+	if err != nil || reason != "" {
+		return login, err
 	}
-	return update.Save(ctx)
+	// The login may have left out pages that are connected by one before.
+	if err := c.desk.CheckSoon(ctx, user.id); err != nil {
+		c.log.Error("the pages of an earlier login are checked later", "error", err)
+	}
+	return c.store.Client().FacebookLogin.Get(ctx, login.ID)
 }
 
 // takeState finds the login that a state was made for, once.
@@ -163,8 +174,8 @@ func (c *Channels) userOf(ctx context.Context, login *ent.FacebookLogin, r retur
 	if !info.Valid || info.AppID != c.client.AppID() {
 		return user{}, "Facebook gave a token that is not of this installation's Facebook app."
 	}
-	if missing := slices.DeleteFunc(slices.Clone(neededScopes), func(scope string) bool { return slices.Contains(info.Scopes, scope) }); len(missing) > 0 {
-		return user{}, "The login did not grant " + strings.Join(missing, ", ") + ": start it again and allow everything it asks for."
+	if lacks := missing(neededScopes, info.Scopes); len(lacks) > 0 {
+		return user{}, "The login did not grant " + strings.Join(lacks, ", ") + ": start it again and allow everything it asks for."
 	}
 	me, err := c.client.Me(ctx, grant.Token)
 	if err != nil {
@@ -284,7 +295,7 @@ type Connected struct {
 
 // ConnectPages connects pages of a login, each by itself: what works stays. A
 // page that is connected already is repaired.
-func (c *Channels) ConnectPages(ctx context.Context, by audit.Actor, id globalid.ID, chosen []string) ([]Connected, error) {
+func (c *Channels) ConnectPages(ctx context.Context, by audit.Actor, id globalid.ID, chosen []string, takeOver bool) ([]Connected, error) {
 	if len(chosen) > maxChosen {
 		return nil, fault.New(fault.Invalid, "pageIds", "at most %d pages at once", maxChosen)
 	}
@@ -309,14 +320,22 @@ func (c *Channels) ConnectPages(ctx context.Context, by audit.Actor, id globalid
 		case pages[at].Obstacle != "" && pages[at].Obstacle != AlreadyConnected:
 			results[i].Err = fault.New(fault.Refused, "pageIds", "%s", pages[at].Obstacle.Reason())
 		default:
-			ch, err := c.ConnectPage(ctx, by, pages[at].Token)
+			ch, err := c.ConnectPage(ctx, by, pages[at].Token, takeOver)
 			if err != nil && fault.CodeOf(err) == "" { // doing all of it again does no harm
 				return nil, err
 			}
-			results[i].Channel, results[i].Err = ch, inField(err, "pageIds")
+			results[i].Channel, results[i].Err = ch, ofPage(err)
 		}
 	}
 	return results, nil
+}
+
+// ofPage says of an error that it is about a page, unless it is about the app.
+func ofPage(err error) error {
+	if fault.CodeOf(err) == fault.TakeOverNeeded {
+		return err
+	}
+	return inField(err, "pageIds")
 }
 
 // inField says which field of another input an error speaks of.

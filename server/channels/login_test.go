@@ -127,14 +127,14 @@ func TestEachChosenPageBecomesAChannelOfItsNameAndFailsByItself(t *testing.T) {
 		user := w.person("Mia", w.page, second)
 		user.Manages(adverts, messengertest.Role{Tasks: []string{"ADVERTISE"}})
 		s := w.start(ada)
-		if _, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), nil); fault.CodeOf(err) != fault.Refused {
+		if _, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), nil, false); fault.CodeOf(err) != fault.Refused {
 			w.Errorf("before it is completed: %v", err)
 		}
 		w.continues(user, s, messengertest.Choice{All: true})
 		w.graph.Fail(messengertest.Fault{Method: http.MethodPost, Path: w.page.ID + "/subscribed_apps", Code: 200})
 		chosen := []string{w.page.ID, second.ID, adverts.ID, "nobody's"}
 		var said []string
-		results, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), chosen)
+		results, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), chosen, false)
 		w.must(err)
 		for _, r := range results {
 			said = append(said, fmt.Sprint(r.PageID, " ", fault.CodeOf(r.Err)))
@@ -146,12 +146,12 @@ func TestEachChosenPageBecomesAChannelOfItsNameAndFailsByItself(t *testing.T) {
 			w.Errorf("%v", ch)
 		}
 		// Again: what failed works, what worked is repaired.
-		results, err = w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), chosen[:2])
+		results, err = w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), chosen[:2], false)
 		w.must(err)
 		if results[0].Err != nil || results[1].Err != nil || w.store.Client().Channel.Query().CountX(ctx) != 2 {
 			w.Errorf("%v", results)
 		}
-		if _, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), make([]string, 101)); fault.CodeOf(err) != fault.Invalid {
+		if _, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), make([]string, 101), false); fault.CodeOf(err) != fault.Invalid {
 			w.Errorf("too many: %v", err)
 		}
 	})
@@ -167,7 +167,7 @@ func TestTwoWhoConnectOnePageAtOnceMakeOneChannel(t *testing.T) {
 		var both sync.WaitGroup
 		for by, s := range starts {
 			both.Go(func() {
-				results, err := w.channels.ConnectPages(ctx, by, s.Login.GlobalID(), []string{w.page.ID})
+				results, err := w.channels.ConnectPages(ctx, by, s.Login.GlobalID(), []string{w.page.ID}, false)
 				if err != nil || results[0].Err != nil {
 					w.Errorf("%v, %v", results, err)
 				}
@@ -201,7 +201,7 @@ func TestAStateWorksOnceForWhoBeganAndNotForLong(t *testing.T) {
 		if _, err := w.channels.Login(ctx, ben, s.Login.GlobalID()); fault.CodeOf(err) != fault.NotFound {
 			w.Errorf("somebody else sees it: %v", err)
 		}
-		if _, err := w.channels.ConnectPages(ctx, ben, s.Login.GlobalID(), []string{w.page.ID}); fault.CodeOf(err) != fault.NotFound {
+		if _, err := w.channels.ConnectPages(ctx, ben, s.Login.GlobalID(), []string{w.page.ID}, false); fault.CodeOf(err) != fault.NotFound {
 			w.Errorf("somebody else uses it: %v", err)
 		}
 		for _, foreign := range []string{"", "?state=", "?state=made-up&code=x", "?code=x", "?error=access_denied&state=made-up"} {
@@ -327,7 +327,7 @@ func TestNothingOfALoginIsShownThatIsSecret(t *testing.T) {
 		w.continues(user, s, messengertest.Choice{All: true})
 		login := w.login(ada, s)
 		pages := w.pages(login)
-		_, err := w.channels.ConnectPages(ctx, ada, login.GlobalID(), []string{w.page.ID})
+		_, err := w.channels.ConnectPages(ctx, ada, login.GlobalID(), []string{w.page.ID}, false)
 		w.must(err)
 		state, err := url.Parse(s.URL)
 		w.must(err)

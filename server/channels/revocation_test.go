@@ -34,7 +34,7 @@ func (w *world) connectedBy(mia *messengertest.User) {
 	for user, page := range map[*messengertest.User]*messengertest.Page{mia: w.page, w.person("Noa", other): other} {
 		s := w.start(ada)
 		w.continues(user, s, messengertest.Choice{All: true})
-		results, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), []string{page.ID})
+		results, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), []string{page.ID}, false)
 		w.must(err)
 		w.must(results[0].Err)
 	}

@@ -43,7 +43,7 @@ func TestWhatIsMissingForAChannelIsListedAndAddingOneIsRefusedUntilItIsThere(t *
 	onBoth(t, func(w *world) {
 		refusedWith := func(words ...string) {
 			w.Helper()
-			_, byToken := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token)
+			_, byToken := w.channels.ConnectPage(ctx, audit.Actor{}, w.page.Token, false)
 			_, byLogin := w.channels.StartLogin(ctx, ada, "", false)
 			for name, err := range map[string]error{"by token": byToken, "by login": byLogin} {
 				for _, word := range words {

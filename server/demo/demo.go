@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -73,7 +74,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) 
 		return err
 	}
 	defer os.RemoveAll(folder)
-	facebook, err := startFacebook()
+	facebook, err := startFacebook(c.PublicURL)
 	if err != nil {
 		return err
 	}
@@ -87,6 +88,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) 
 		return err
 	}
 	defer a.Close()
+	facebook.demo.Set(a.Addr())
 	admin, err := a.Auth.SignIn(ctx, a.FirstAdmin.Email, a.FirstAdmin.Password, "demo")
 	if err != nil {
 		return err
@@ -99,11 +101,7 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) 
 	var parts sync.WaitGroup
 	var served error
 	parts.Go(func() { served = a.Run(serving); stop() })
-	err = setUp(serving, a, admin, facebook)
-	if err == nil {
-		err = facebook.graph.SetCallback(serving, appID, "http://"+a.Addr()+"/webhooks/facebook", c.FacebookWebhookVerifyToken)
-	}
-	if err == nil {
+	if err = setUp(serving, a, admin, facebook); err == nil {
 		tell(out, a)
 		crowd := messengertest.Chatter{Graph: facebook.graph, Pages: []*messengertest.Page{facebook.page}, Every: every}
 		parts.Go(func() { crowd.Run(serving) })
@@ -146,7 +144,7 @@ func setUp(ctx context.Context, a *app.App, admin auth.Tokens, f *facebook) erro
 	if err != nil {
 		return err
 	}
-	channel, err := a.Channels.ConnectPage(ctx, audit.Actor{}, f.page.Token)
+	channel, err := a.Channels.ConnectPage(ctx, audit.Actor{}, f.page.Token, false)
 	if err != nil {
 		return err
 	}
@@ -160,16 +158,22 @@ type facebook struct {
 	url, secret string
 	graph       *messengertest.Graph
 	page        *messengertest.Page
+	demo        messengertest.Address
 	server      *http.Server
 }
 
-func startFacebook() (*facebook, error) {
+// startFacebook finds the demo by its public URL, wherever that is.
+func startFacebook(publicURL string) (*facebook, error) {
+	public, err := url.Parse(publicURL)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	f := &facebook{url: "http://" + listener.Addr().String(), secret: uuid.NewString()}
-	f.graph = messengertest.New(messengertest.Options{})
+	f.graph = messengertest.New(messengertest.Options{HTTP: messengertest.Reaching(public.Hostname(), f.demo.Get)})
 	f.graph.AddApp(messengertest.App{ID: appID, Secret: f.secret, Name: "Parley demo"})
 	f.page = f.graph.AddPage(messengertest.Page{ID: "1000", Name: "Harbour Coffee", AppID: appID})
 	f.server = &http.Server{Handler: f.graph, ReadHeaderTimeout: 10 * time.Second}

@@ -13,11 +13,11 @@ import (
 	"parley/ent"
 	"parley/ent/auditentry"
 	"parley/ent/channel"
+	"parley/ent/channelcheck"
 	"parley/ent/chat"
 	"parley/ent/contact"
 	"parley/ent/event"
 	"parley/ent/identity"
-	"parley/ent/predicate"
 	"parley/ent/queue"
 	"parley/ent/schema"
 	"parley/ent/segment"
@@ -32,6 +32,7 @@ type Page struct {
 	ExternalID, Name, PictureURL string
 	Token                        []byte // sealed
 	LoginUser                    string // whose login gave it, as the provider's app knows them
+	TakenFrom                    string // the host of the installation that had it, "" if none had
 }
 
 // Connect makes a page a channel, or repairs the channel it is already: for
@@ -52,12 +53,23 @@ func (d *Desk) Connect(ctx context.Context, by audit.Actor, p Page) (result *ent
 			return err
 		}
 		c.channelEvent(result)
-		if err := c.audit(ctx, by, auditentry.ActionChannelConnected, result, nil, &p.Name); err != nil {
+		if err := c.auditConnect(ctx, by, result, p); err != nil {
 			return err
 		}
+		if err := work.Ensure(ctx, c.Tx, c.now, work.Item{Kind: WorkCheck, Lane: checkLane + id.String()}); err != nil {
+			return err
+		}
+		c.woke = true
 		return c.goOn(ctx, result)
 	})
 	return result, err
+}
+
+func (c *change) auditConnect(ctx context.Context, by audit.Actor, ch *ent.Channel, p Page) error {
+	if p.TakenFrom != "" {
+		return c.audit(ctx, by, auditentry.ActionChannelTakenOver, ch, &p.TakenFrom, &p.Name)
+	}
+	return c.audit(ctx, by, auditentry.ActionChannelConnected, ch, nil, &p.Name)
 }
 
 // goOn lets what waited for a channel look again whether it may go on.
@@ -95,12 +107,26 @@ func (d *Desk) SetChannelState(ctx context.Context, seen *ent.Channel, state cha
 		if err != nil || isGone(ch.State) || ch.State == state && ch.StateReason == reason || !bytes.Equal(ch.Token, seen.Token) {
 			return err
 		}
+		if _, err := c.putChecks(ctx, ch.ID, checksOf(state, reason)); err != nil {
+			return err
+		}
 		ch, err = ch.Update().SetState(state).SetStateReason(reason).AddVersion(1).Save(ctx)
 		if err == nil {
 			c.channelEvent(ch)
 		}
 		return err
 	})
+}
+
+// checksOf is what a state that was noticed says of the checks.
+func checksOf(state channel.State, reason string) []Check {
+	switch state {
+	case channel.StateReauthorizationRequired:
+		return []Check{{Code: channelcheck.CodeToken, Status: channelcheck.StatusFailed, Detail: reason}}
+	case channel.StateRestricted:
+		return []Check{{Code: channelcheck.CodeRestriction, Status: channelcheck.StatusFailed, Detail: reason}}
+	}
+	return nil
 }
 
 // ChannelRef names a channel, and its version if it must be that.
@@ -224,6 +250,9 @@ func (d *Desk) DeleteChannel(ctx context.Context, by audit.Actor, of ChannelRef)
 		if err != nil {
 			return err
 		}
+		if _, err := c.ChannelCheck.Delete().Where(channelcheck.ChannelID(ch.ID)).Exec(ctx); err != nil {
+			return err
+		}
 		if err := c.Channel.DeleteOne(ch).Exec(ctx); err != nil {
 			return err
 		}
@@ -256,17 +285,7 @@ func (d *Desk) ChannelsOf(ctx context.Context, pages []string) (map[string]*ent.
 
 // GivenBy are the channels whose token a person gave, and the one that a page is.
 func (d *Desk) GivenBy(ctx context.Context, user, page string) ([]*ent.Channel, error) {
-	var any []predicate.Channel
-	if user != "" {
-		any = append(any, channel.LoginUser(user))
-	}
-	if page != "" {
-		any = append(any, channel.ExternalID(page))
-	}
-	if any == nil {
-		return nil, nil
-	}
-	return d.store.Client().Channel.Query().Where(channel.Or(any...)).All(ctx)
+	return d.store.Client().Channel.Query().Where(givenBy(user, []string{page})).All(ctx)
 }
 
 // TokenGone takes away a channel's token, and who gave it: the page has to be
@@ -279,6 +298,9 @@ func (d *Desk) TokenGone(ctx context.Context, seen *ent.Channel, reason string) 
 		}
 		update := ch.Update().SetToken([]byte{}).SetLoginUser("").AddVersion(1)
 		if !isGone(ch.State) {
+			if _, err := c.putChecks(ctx, ch.ID, checksOf(channel.StateReauthorizationRequired, reason)); err != nil {
+				return err
+			}
 			update.SetState(channel.StateReauthorizationRequired).SetStateReason(reason)
 		}
 		if ch, err = update.Save(ctx); err == nil {

@@ -50,6 +50,7 @@ type Desk struct {
 	now       func() time.Time
 	log       *slog.Logger
 	recent    *recent
+	heard     *heard
 	reads     *semaphore.Weighted
 }
 
@@ -63,7 +64,7 @@ type Options struct {
 
 // Open starts the domain over a migrated database. Run must follow.
 func Open(ctx context.Context, s *store.Store, o Options) (*Desk, error) {
-	d := &Desk{store: s, workAdded: o.WorkAdded, limits: o.Limits, log: o.Log, recent: newRecent(),
+	d := &Desk{store: s, workAdded: o.WorkAdded, limits: o.Limits, log: o.Log, recent: newRecent(), heard: &heard{at: map[uuid.UUID]time.Time{}},
 		reads: semaphore.NewWeighted(int64(readsAtOnce()))}
 	d.now = func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }
 	events, err := eventlog.Open(ctx, s, d.hydrate, o.Log)

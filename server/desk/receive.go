@@ -26,6 +26,8 @@ const (
 	Echoed                       // somebody wrote to the customer in the page's name
 	Delivered                    // everything sent until Until reached the customer
 	Read                         // everything sent until Until was read
+	Granted                      // Grant changed
+	Policed                      // the provider restricts the page, or does no longer
 )
 
 // Inbound is one event of a provider, in the desk's terms.
@@ -38,6 +40,21 @@ type Inbound struct {
 	At      time.Time
 	Until   time.Time
 	Message InboundMessage
+	Grant   Grant
+	Policy  Policy
+}
+
+// Grant is what a person allowed the installation at the provider: of some pages,
+// or of all that they connected.
+type Grant struct {
+	User  string // as the provider's app knows them
+	Pages []string
+}
+
+// Policy is what the provider does about a page that breaks its rules.
+type Policy struct {
+	Restricted bool
+	Reason     string
 }
 
 // InboundMessage is a message, or the echo of one.
@@ -96,24 +113,36 @@ func (d *Desk) receive(ctx context.Context,
 	apply func(*change, context.Context, map[string]*ent.Channel, []Inbound) ([]Settled, error),
 ) (n int, err error) {
 	var said []person
+	var routed []Inbound
+	var channels map[string]*ent.Channel
 	err = d.write(ctx, func(c *change) error {
 		batch, err := load(ctx, c.Tx)
 		if n = len(batch); err != nil {
 			return err
 		}
-		channels, err := c.shareChannels(ctx, batch)
-		if err != nil {
+		if channels, err = c.shareChannels(ctx, batch); err != nil {
 			return err
 		}
-		settled, routed := make([]Settled, 0, n), make([]Inbound, 0, n)
+		settled := make([]Settled, 0, n)
+		routed = make([]Inbound, 0, n)
 		for _, in := range batch {
 			switch {
 			case in.Err != nil:
 				settled = append(settled, Settled{in.ID, Parked, in.Err})
 			case in.Kind == Other:
 				settled = append(settled, Settled{in.ID, Ignored, nil})
+			case in.Kind == Granted:
+				if err := c.checkGivenBy(ctx, in.Grant.User, in.Grant.Pages); err != nil {
+					return err
+				}
+				settled = append(settled, Settled{in.ID, Applied, nil})
 			case channels[in.Page] == nil:
 				settled = append(settled, Settled{in.ID, Unrouted, nil})
+			case in.Kind == Policed:
+				if err := c.police(ctx, channels[in.Page].ID, in.Policy); err != nil {
+					return err
+				}
+				settled = append(settled, Settled{in.ID, Applied, nil})
 			default:
 				routed = append(routed, in)
 			}
@@ -127,6 +156,7 @@ func (d *Desk) receive(ctx context.Context,
 	})
 	if err == nil {
 		d.recent.add(said)
+		d.heard.add(routed, channels, d.now())
 	}
 	return n, err
 }

@@ -26,6 +26,7 @@ const (
 	KeyReused   Code = "KEY_REUSED"  // an idempotency key came again with another input
 
 	SetupIncomplete Code = "SETUP_INCOMPLETE" // an administrator has something to set first
+	TakeOverNeeded  Code = "TAKE_OVER_NEEDED" // another installation has it, and must be taken over knowingly
 
 	Unauthenticated Code = "UNAUTHENTICATED" // no valid token
 	Forbidden       Code = "FORBIDDEN"       // the role may not do this at all

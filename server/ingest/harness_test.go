@@ -48,7 +48,8 @@ type world struct {
 	clock *messengertest.Clock
 	graph *messengertest.Graph
 	page  *messengertest.Page
-	url   string // of the Graph API
+	url   string                 // of the Graph API
+	at    *messengertest.Address // of the replica that gets the webhooks
 }
 
 func onBoth(t *testing.T, test func(w *world)) {
@@ -58,8 +59,8 @@ func onBoth(t *testing.T, test func(w *world)) {
 
 // newWorld is a world whose clock goes; it may be given one that stands.
 func newWorld(t testing.TB, s *store.Store, clock ...*messengertest.Clock) *world {
-	w := &world{TB: t, store: s, clock: append(clock, &messengertest.Clock{})[0]}
-	w.graph = messengertest.New(messengertest.Options{Clock: w.clock})
+	w := &world{TB: t, store: s, at: &messengertest.Address{}, clock: append(clock, &messengertest.Clock{})[0]}
+	w.graph = messengertest.New(messengertest.Options{Clock: w.clock, HTTP: messengertest.Reaching(channelstest.Host, w.at.Get)})
 	t.Cleanup(w.graph.Close)
 	w.graph.AddApp(messengertest.App{ID: appID, Secret: appSecret})
 	w.page = w.graph.AddPage(messengertest.Page{ID: "1000", Name: "Demo page"})
@@ -125,7 +126,8 @@ func (r *replica) run() {
 // connect makes the page a channel.
 func (r *replica) connect() *ent.Channel {
 	r.Helper()
-	ch, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token)
+	r.at.Set(r.server.Listener.Addr().String())
+	ch, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token, false)
 	r.must(err)
 	return ch
 }
@@ -133,7 +135,8 @@ func (r *replica) connect() *ent.Channel {
 // subscribe has the simulator deliver to this replica.
 func (r *replica) subscribe() {
 	r.Helper()
-	r.must(r.graph.SetCallback(ctx, appID, r.server.URL, verifyToken))
+	r.at.Set(r.server.Listener.Addr().String())
+	r.must(r.graph.SetCallback(ctx, appID, channelstest.PublicURL+channels.WebhookPath, verifyToken))
 	r.page.Subscribe(appID, messenger.SubscribedFields()...)
 }
 

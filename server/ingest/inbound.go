@@ -15,10 +15,24 @@ func inbound(id int64, received time.Time, e messenger.Event, err error) desk.In
 	if e.At.IsZero() {
 		in.At = received
 	}
-	if err != nil || e.Standby || e.Object != "page" {
+	switch {
+	case err != nil || e.Standby:
+		return in
+	case len(e.Granted) > 0:
+		in.Kind = desk.Granted
+		for _, g := range e.Granted {
+			in.Grant.User = g.UserID
+			in.Grant.Pages = append(in.Grant.Pages, g.Targets...)
+		}
+		return in
+	case e.Object != "page":
 		return in
 	}
 	switch e.Kind {
+	case messenger.KindPolicy:
+		if e.Policy.Action != "warning" {
+			in.Kind, in.Policy = desk.Policed, desk.Policy{Restricted: e.Policy.Action == "block", Reason: e.Policy.Reason}
+		}
 	case messenger.KindMessage:
 		if !e.Message.Deleted {
 			in.Kind, in.Message = desk.Wrote, inboundMessage(e.Message)

@@ -24,6 +24,10 @@ func (item Item) Decode() (Event, error) {
 	switch {
 	case e.Kind == KindMalformed:
 		return e, errors.New("messenger: not a webhook item")
+	case item.Object == ObjectPermissions:
+		var err error
+		e.Granted, err = DecodePermissions(item.Body())
+		return e, err
 	case item.entry == nil:
 		return e, nil
 	}

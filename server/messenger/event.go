@@ -25,6 +25,7 @@ type Event struct {
 	Policy   *Policy
 	Control  *ThreadControl
 	Roles    map[string][]string // app id → roles
+	Granted  []PermissionChange  // of ObjectPermissions
 }
 
 // Message is what a person wrote, or, as an echo, what was sent to them in the page's name.

@@ -35,6 +35,9 @@ const (
 	ProblemCallback        Problem = "callback"    // it did not answer Facebook's challenge
 )
 
+// ProblemDevelopment is of ClassPermission: the app is not live, and the person has no role on it.
+const ProblemDevelopment Problem = "development"
+
 var reasons = map[Problem]string{
 	ProblemAppRemoved:      "The app was removed from Facebook by the person who connected the page; connect the page again.",
 	ProblemCheckpoint:      "Facebook asks the person who connected the page to log in to facebook.com and to follow its instructions; then connect the page again.",
@@ -55,7 +58,9 @@ var reasons = map[Problem]string{
 	ProblemAppSecret:       "The app secret is not that of the Facebook app; check it in the settings.",
 	ProblemAppRefused:      "Facebook does not accept the app id and the app secret together; check both in the settings.",
 	ProblemNoApp:           "No Facebook app is set; enter its app id and app secret in the settings.",
-	ProblemCallback:        "Facebook could not verify this server's webhook; check that it can be reached from the internet by https, and its verify token.",
+	ProblemDevelopment:     "The Facebook app is in development mode, or was not granted pages_messaging: only people with a role on the app can write and be answered; make it live in its dashboard.",
+
+	ProblemCallback: "Facebook could not verify this server's webhook; check that it can be reached from the internet by https, and its verify token.",
 }
 
 // Reason is the problem in words for administrators; "" for no problem.
@@ -75,7 +80,8 @@ func ProblemOf(err error) Problem {
 var problemOfSubcode = map[int]Problem{
 	458: ProblemAppRemoved, 459: ProblemCheckpoint, 460: ProblemPasswordChanged, 463: ProblemExpired,
 	464: ProblemUnconfirmed, 467: ProblemLoggedOut, 468: ProblemUnused, 492: ProblemRoleLost,
-	36007: ProblemCodeExpired, 36008: ProblemRedirectDiffers, 36009: ProblemCodeUsed,
+	2018028: ProblemDevelopment, // error table, Jun 2026
+	36007:   ProblemCodeExpired, 36008: ProblemRedirectDiffers, 36009: ProblemCodeUsed,
 }
 
 // problemOfText knows errors that have no subcode of their own by how their text begins or goes on. The last is told

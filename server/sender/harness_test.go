@@ -17,6 +17,7 @@ import (
 	"parley/ent/delivery"
 	"parley/ent/message"
 	"parley/ent/operator"
+	entwork "parley/ent/work"
 	"parley/server/audit"
 	"parley/server/channels"
 	"parley/server/channels/channelstest"
@@ -59,6 +60,7 @@ type world struct {
 	graph *messengertest.Graph
 	page  *messengertest.Page
 	url   string
+	at    *messengertest.Address // of the replica that gets the webhooks
 	ann   *messengertest.Person
 	agent desk.Viewer
 	chat  globalid.ID
@@ -87,10 +89,10 @@ func onBoth(t *testing.T, test func(r *replica)) {
 }
 
 func newWorld(t testing.TB, s *store.Store) *world {
-	w := &world{TB: t, store: s, clock: messengertest.NewClock(time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC))}
+	w := &world{TB: t, store: s, at: &messengertest.Address{}, clock: messengertest.NewClock(time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC))}
 	// Posts that are refused come again at once: the clock stands, and would not
 	// let any time pass for them. A clock that leaps ages what is not yet applied.
-	w.graph = messengertest.New(messengertest.Options{Clock: w.clock, Retry: messengertest.Retry{
+	w.graph = messengertest.New(messengertest.Options{Clock: w.clock, HTTP: messengertest.Reaching(channelstest.Host, w.at.Get), Retry: messengertest.Retry{
 		Backoff: func(int) time.Duration { return 0 }, GiveUp: 10_000 * time.Hour,
 	}})
 	t.Cleanup(w.graph.Close)
@@ -134,7 +136,8 @@ func (w *world) replica(s *store.Store, o options) *replica {
 			w.Logf("the replica said:\n%s", r.logged)
 		}
 	})
-	w.must(w.graph.SetCallback(ctx, appID, hook.URL, verifyToken))
+	w.at.Set(hook.Listener.Addr().String())
+	w.must(w.graph.SetCallback(ctx, appID, channelstest.PublicURL+channels.WebhookPath, verifyToken))
 	return r
 }
 
@@ -182,7 +185,7 @@ func assemble(s *store.Store, graphURL string, now func() time.Time, log *slog.L
 // meetAnn connects the page, and has Ann write and the operator accept.
 func (r *replica) meetAnn() {
 	r.Helper()
-	ch, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token)
+	ch, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token, false)
 	r.must(err)
 	nobody := desk.Viewer{Operator: &ent.Operator{Role: operator.RoleAdmin}}
 	o, err := r.desk.CreateOperator(ctx, nobody, desk.NewOperator{Email: "o@test.example", Name: "Olga", PasswordHash: "x", Role: operator.RoleAdmin})
@@ -206,7 +209,7 @@ func (r *replica) meetAnn() {
 	_, err = r.desk.Accept(ctx, r.agent, r.chat)
 	r.must(err)
 	r.await("Ann's profile is read", func() bool {
-		n, err := r.store.Client().Work.Query().Count(ctx)
+		n, err := r.store.Client().Work.Query().Where(entwork.KindNEQ(desk.WorkCheck)).Count(ctx)
 		r.must(err)
 		return n == 0
 	})
@@ -289,7 +292,7 @@ func (w *world) calls() (n int) {
 // due gives when the next item of the work table is.
 func (w *world) due() time.Time {
 	w.Helper()
-	row, err := w.store.Client().Work.Query().Order(ent.Asc("id")).First(ctx)
+	row, err := w.store.Client().Work.Query().Where(entwork.KindNEQ(desk.WorkCheck)).Order(ent.Asc("id")).First(ctx)
 	w.must(err)
 	return row.RunAt
 }

@@ -77,7 +77,7 @@ func (s *Sender) Send(ctx context.Context, job work.Job) work.Decision {
 	token, err := s.channels.Token(out.Channel)
 	if err != nil { // as good as dead: the page has to be connected again
 		s.log.Error("cannot send", "delivery", out.Delivery.ID, "error", err)
-		return s.hold(ctx, job, out, messenger.ClassToken)
+		return s.hold(ctx, job, out, &messenger.Error{Class: messenger.ClassToken})
 	}
 	answer, err := s.client.SendText(ctx, token, messenger.SendText{
 		PageID: out.Channel.ExternalID, PSID: out.Person, Text: out.Delivery.Text,
@@ -101,7 +101,10 @@ func (s *Sender) failed(ctx context.Context, job work.Job, out desk.Outgoing, er
 			return s.later(job, err)
 		}
 	case messenger.ClassToken, messenger.ClassRestricted, messenger.ClassNotOwner:
-		return s.hold(ctx, job, out, class)
+		return s.hold(ctx, job, out, err)
+	}
+	if err := s.channels.Noticed(ctx, out.Channel, err); err != nil {
+		s.log.Error("cannot note what a send told of its channel", "channel", out.Channel.ID, "error", err)
 	}
 	return s.record(ctx, job, out, desk.Result{
 		State: delivery.StateFailed, ErrorCode: codeOf(err), Reason: class.Reason(),
@@ -111,11 +114,11 @@ func (s *Sender) failed(ctx context.Context, job work.Job, out desk.Outgoing, er
 
 // hold keeps the lane until the channel may send again, and looks now and then
 // whether it may.
-func (s *Sender) hold(ctx context.Context, job work.Job, out desk.Outgoing, class messenger.Class) work.Decision {
-	if err := s.channels.Noticed(ctx, out.Channel, class); err != nil {
+func (s *Sender) hold(ctx context.Context, job work.Job, out desk.Outgoing, why error) work.Decision {
+	if err := s.channels.Noticed(ctx, out.Channel, why); err != nil {
 		return s.later(job, err)
 	}
-	return work.Wait(s.now().Add(holdFor), class.Reason())
+	return work.Wait(s.now().Add(holdFor), messenger.ClassOf(why).Reason())
 }
 
 // unconfirmed marks the delivery and keeps the lane until its echo settles it,

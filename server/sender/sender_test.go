@@ -186,12 +186,12 @@ func TestADeadTokenHoldsTheLaneUntilThePageIsConnectedAgain(t *testing.T) {
 				r.settled()
 
 				r.graph.Fail(times(transient, 2)) // these are the first attempts that fail
-				_, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.NewToken(appID))
+				_, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.NewToken(appID), false)
 				r.must(err)
 				r.awaitLater("both are sent", 100*time.Millisecond, r.is(two, message.StateSent))
 				r.once("one", "two")
 				// What an old token was told says nothing of the new one.
-				r.must(r.channels.Noticed(ctx, before, messenger.ClassToken))
+				r.must(r.channels.Noticed(ctx, before, &messenger.Error{Class: messenger.ClassToken}))
 				if s := r.channel().State; s != channel.StateConnected {
 					r.Errorf("the channel is %s again", s)
 				}
@@ -207,7 +207,7 @@ func TestAMessageWhoseWindowClosedWhileItWaitedIsNotSent(t *testing.T) {
 		r.await("the channel shows it", func() bool { return r.channel().State == channel.StateReauthorizationRequired })
 		r.clock.Advance(messenger.StandardWindow + time.Second)
 		before := r.calls()
-		_, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.NewToken(appID))
+		_, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.NewToken(appID), false)
 		r.must(err)
 		r.await("it has failed", r.is(m, message.StateFailed))
 		if d := r.delivery(m); d.ErrorCode != "10/2018278" || d.Retryable || r.calls() != before {
@@ -233,7 +233,7 @@ func TestATokenThatCannotBeOpenedIsAsGoodAsDead(t *testing.T) {
 		if got := r.state(m); got != message.StatePending || r.calls() != 0 {
 			r.Errorf("%s, %d calls", got, r.calls())
 		}
-		_, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token)
+		_, err := r.channels.ConnectPage(ctx, audit.Actor{}, r.page.Token, false)
 		r.must(err)
 		r.await("it is sent", r.is(m, message.StateSent))
 	})

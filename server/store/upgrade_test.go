@@ -12,6 +12,7 @@ import (
 
 	"parley/ent/chat"
 	"parley/ent/migrations"
+	"parley/ent/work"
 	"parley/server/store"
 	"parley/server/store/storetest"
 )
@@ -95,6 +96,11 @@ func TestRowsOfTheFirstVersionAreWhatTheyWereAfterAllMigrations(t *testing.T) {
 			must(t, err)
 			if said.Text != "Grüße" || said.ChatID != open.ID || *said.ExternalID != "m_1" {
 				t.Errorf("its message: %v", said)
+			}
+			due, err := s.Client().Work.Query().Where(work.Lane("check:"+id(2).String()), work.Kind("check"), work.RunAtLT(time.Now())).Count(t.Context())
+			must(t, err)
+			if due != 1 {
+				t.Errorf("%d checks of the channel are due", due)
 			}
 			var minutes int
 			row := s.DB.QueryRowContext(t.Context(), s.SQL("SELECT count(*) FROM chats WHERE last_minute = $1"), at.Truncate(time.Minute))

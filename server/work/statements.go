@@ -36,6 +36,8 @@ const (
 	wakeSQL = `UPDATE works SET run_at = $3 WHERE (run_at > $2 OR lease <> '')
 		AND id = (SELECT id FROM works WHERE lane = $1 AND NOT dead ORDER BY id LIMIT 1)`
 
+	firstSQL = `SELECT id FROM works WHERE lane = $1 AND NOT dead ORDER BY id LIMIT 1`
+
 	finishSQL = `DELETE FROM works WHERE id = $1 AND lease = $2`
 
 	unparkSQL = `UPDATE works SET lease_until = 0 WHERE lease_until = $3

@@ -19,6 +19,7 @@ package work
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -80,6 +81,24 @@ func Release(ctx context.Context, tx *store.Tx, scope string, now time.Time) err
 func Wake(ctx context.Context, tx *store.Tx, lane string, now time.Time) error {
 	_, err := tx.Exec(ctx, wakeSQL, lane, clean(now), woken)
 	return wrap(err, "wake work")
+}
+
+// Ensure puts an item in its lane, where it is to be alone, or makes the one that
+// is there due, in the same way. The caller sees to it that nobody else does so
+// for this lane before the transaction ends.
+func Ensure(ctx context.Context, tx *store.Tx, now time.Time, item Item) error {
+	if err := Wake(ctx, tx, item.Lane, now); err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, firstSQL, item.Lane)
+	if err != nil {
+		return wrap(err, "ensure work")
+	}
+	there := rows.Next()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || there {
+		return wrap(err, "ensure work")
+	}
+	return Put(ctx, tx, now, item)
 }
 
 // DeadItem is an item that a handler gave up.

@@ -88,7 +88,8 @@ func Start(t testing.TB, o Options) *World {
 		o.Database, o.SecretKey = storetest.PostgresURL(t), seal.Generate()
 	}
 	w := &World{t: t, Options: o, Log: &Log{}, ended: make(chan struct{})}
-	w.Facebook = messengertest.New(messengertest.Options{})
+	var address messengertest.Address
+	w.Facebook = messengertest.New(messengertest.Options{HTTP: messengertest.Reaching("parley.test", address.Get)})
 	t.Cleanup(w.Facebook.Close)
 	w.Facebook.AddApp(messengertest.App{
 		ID: appID, Secret: appSecret, Name: "Parley", RedirectURIs: []string{"http://parley.test" + channels.CallbackPath},
@@ -125,6 +126,7 @@ func Start(t testing.TB, o Options) *World {
 		t.Fatal(err)
 	}
 	w.URL = "http://" + w.App.Addr()
+	address.Set(w.App.Addr())
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
 	go func() {
@@ -132,9 +134,6 @@ func Start(t testing.TB, o Options) *World {
 		close(w.ended)
 	}()
 	t.Cleanup(func() { w.Stop() })
-	if err := w.Facebook.SetCallback(t.Context(), appID, w.URL+"/webhooks/facebook", verifyToken); err != nil {
-		t.Fatal(err)
-	}
 	if !o.Bare {
 		w.setUp()
 	}

@@ -14,6 +14,13 @@ import (
 	"parley/server/store"
 )
 
+// The installation is at a host that only the simulator's client knows, see
+// messengertest.Reaching.
+const (
+	Host      = "parley.test"
+	PublicURL = "http://" + Host
+)
+
 // key seals the settings, whatever key the test gives to what it tests.
 const key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
@@ -33,7 +40,7 @@ func Options(ctx context.Context, s *store.Store, app messenger.App, now func() 
 		settings.IdentityServerURL: "https://id.test", settings.IdentityServerClientID: "desk", settings.IdentityServerClientSecret: "a client secret",
 	})
 	return channels.Options{
-		PublicURL: "http://parley.test", Settings: all, Now: now, Log: log,
+		PublicURL: PublicURL, Settings: all, Now: now, Log: log,
 		TestIdentityServer: func(context.Context, auth.IdentityServer) (*auth.IdentityFailure, error) { return nil, nil },
 		Connected:          func(context.Context, string) error { return nil },
 	}, err

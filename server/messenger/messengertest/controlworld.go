@@ -115,6 +115,7 @@ type act struct {
 	Title   string `json:"title"`
 	Payload string `json:"payload"`
 	Blocked bool   `json:"blocked"`
+	AppID   string `json:"app_id"`
 	Message object `json:"message"`
 }
 
@@ -150,6 +151,9 @@ func (in act) by(w *Person, verb string) (any, error) {
 		return object{}, nil
 	case "blocks":
 		w.setBlocked(in.Blocked)
+		return object{}, nil
+	case "held_by":
+		w.HeldBy(in.AppID)
 		return object{}, nil
 	}
 	return nil, errors.New("people write, send, tap, read, block, or get an answer from the inbox")

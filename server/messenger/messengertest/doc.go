@@ -29,6 +29,7 @@
 //	GET  {person}                          profile
 //	POST {page}/messages                   Send API
 //	GET, POST, DELETE {page}/subscribed_apps
+//	GET  {page}/thread_owner               who may write in a person's thread
 //	GET, POST, DELETE {app}/subscriptions
 //	GET  debug_token
 //	GET  {app}                             id, name: with the app's own token
@@ -69,12 +70,13 @@
 //	POST /_sim/users/{user}/remove_app     {"app_id"}
 //	POST /_sim/users/{user}/ask_deletion   {"app_id"} → {"url","confirmation_code"}
 //	POST /_sim/callback                    {"app_id","url","verify_token","fields":[]}: verified as Facebook does
-//	POST /_sim/pages/{page}/people         {"id","first_name","last_name","locale","profile"} → {"id"}
+//	POST /_sim/pages/{page}/people         {"id","first_name","last_name","locale","profile","app_role"} → {"id"}
 //	POST /_sim/pages/{page}/people/{id}/writes    {"text","count"} → {"mids":[]}: count messages, numbered from the second
 //	POST /_sim/pages/{page}/people/{id}/sends     {"message":{…}} of any shape → {"mid"}
 //	POST /_sim/pages/{page}/people/{id}/taps      {"title","payload"} → {"mid"}: a postback
 //	POST /_sim/pages/{page}/people/{id}/reads
 //	POST /_sim/pages/{page}/people/{id}/blocks    {"blocked"}
+//	POST /_sim/pages/{page}/people/{id}/held_by   {"app_id"}: an app has the thread for a day; "": nobody
 //	POST /_sim/pages/{page}/people/{id}/inbox     {"text"} → {"mid"}: an answer from Facebook's inbox
 //	POST /_sim/pages/{page}/posts          {"array":"messaging","items":[…]}: items exactly as given
 //	POST /_sim/faults                      a Fault: {"method","path","param","times","mode","accepted","status","code","subcode",

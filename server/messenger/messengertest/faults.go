@@ -99,6 +99,8 @@ var messages = map[int]string{
 	551:     "(#551) This person isn't available right now.",
 	613:     "(#613) Calls to this api have exceeded the rate limit.",
 	2018001: "(#100) No matching user found",
+	2018028: "(#200) Cannot message users who are not admins, developers or testers of the app until pages_messaging " +
+		"permission is reviewed and the app is live.",
 	2018218: "(#100) No profile available for this user.",
 	2018247: "(#100) Insufficient permission to access user profile.",
 	2018278: "(#10) This message is sent outside of allowed window. Learn more about the new policy here: " +

@@ -145,6 +145,8 @@ func (g *Graph) pageEdge(r *http.Request, c *call, page *Page, edge string) answ
 		return answer{body: object{"data": pagePicture(c, page.ID)}}
 	case "POST messages":
 		return g.send(r.Context(), c, page)
+	case "GET thread_owner":
+		return g.threadOwner(c, page)
 	case "GET subscribed_apps", "POST subscribed_apps", "DELETE subscribed_apps":
 		return g.subscribedApps(c, page)
 	}

@@ -59,11 +59,14 @@ type Person struct {
 	LastName  string        `json:"last_name"`
 	Locale    string        `json:"locale"`
 	Profile   ProfileAccess `json:"profile"`
+	AppRole   bool          `json:"app_role"` // they have a role on the apps, and can use those that are not live
 
 	page      *Page
 	lastWrote time.Time // the start of the reply window
 	blocked   bool
-	received  int // messages to this person
+	received  int    // messages to this person
+	heldBy    string // id of the app that holds the thread; "": nobody
+	heldUntil time.Time
 }
 
 // ProfileAccess is how much of a person's profile apps may read.
@@ -228,6 +231,21 @@ func (p *Page) Restrict(restricted bool) {
 	}
 	g.publish(event{page: p, field: "messaging_policy_enforcement", at: now, raw: plainJSON(object{
 		"recipient": object{"id": p.ID}, "timestamp": now.UnixMilli(), "policy_enforcement": policy})})
+}
+
+// Rename gives the page another name.
+func (p *Page) Rename(name string) {
+	p.graph.mu.Lock()
+	defer p.graph.mu.Unlock()
+	p.Name = name
+}
+
+// Unsubscribe ends an app's webhooks of the page, as Facebook does when one was not answered for an hour.
+func (p *Page) Unsubscribe(appID string) {
+	p.graph.mu.Lock()
+	defer p.graph.mu.Unlock()
+	delete(p.subscribed, appID)
+	p.graph.touch()
 }
 
 // KillToken makes a token, and the page tokens read with it, answer 190 with a subcode (458 app removed, 460 password

@@ -69,6 +69,10 @@ func (g *Graph) reachable(app *App, p *Page, w *Person, d draft) *graphError {
 		return &graphError{code: 100, subcode: 2018001, message: messages[2018001]}
 	case w.blocked:
 		return &graphError{code: 551, subcode: 1545041, message: messages[551]}
+	case w.holder() != "" && w.holder() != app.ID:
+		return &graphError{code: 10, subcode: 2018300, message: messages[2018300]}
+	case app.Development && !w.AppRole:
+		return &graphError{code: 200, subcode: 2018028, message: messages[2018028]}
 	case d.kind == "UTILITY":
 		return nil
 	}

@@ -33,6 +33,14 @@ func (g *Graph) SetCallback(ctx context.Context, appID, callback, verifyToken st
 	return nil
 }
 
+// RemoveCallback ends an app's page webhooks.
+func (g *Graph) RemoveCallback(appID string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.apps[appID].subscriptions, "page")
+	g.touch()
+}
+
 // verify makes the GET that a callback must answer with the challenge.
 func (g *Graph) verify(ctx context.Context, callback, verifyToken string) error {
 	g.mu.Lock()
