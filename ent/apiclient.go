@@ -26,8 +26,10 @@ type APIClient struct {
 	Role apiclient.Role `json:"role,omitempty"`
 	// Scopes holds the value of the "scopes" field.
 	Scopes []string `json:"scopes,omitempty"`
-	// SHA-256 of the secret, which is random enough to need no slow hash
+	// SHA-256 of the secret, which is random enough to need no slow hash; empty of one that signs in elsewhere
 	SecretHash []byte `json:"-"`
+	// its client id at the outside identity server; null of one that signs in here
+	ExternalClientID *string `json:"external_client_id,omitempty"`
 	// an operator; null if Parley made it itself
 	CreatedBy *uuid.UUID `json:"created_by,omitempty"`
 	// when it last got a token, a minute more or less; no change that the version counts
@@ -75,7 +77,7 @@ func (*APIClient) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case apiclient.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case apiclient.FieldName, apiclient.FieldRole:
+		case apiclient.FieldName, apiclient.FieldRole, apiclient.FieldExternalClientID:
 			values[i] = new(sql.NullString)
 		case apiclient.FieldLastUsedAt, apiclient.FieldRevokedAt, apiclient.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -127,6 +129,13 @@ func (_m *APIClient) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field secret_hash", values[i])
 			} else if value != nil {
 				_m.SecretHash = *value
+			}
+		case apiclient.FieldExternalClientID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field external_client_id", values[i])
+			} else if value.Valid {
+				_m.ExternalClientID = new(string)
+				*_m.ExternalClientID = value.String
 			}
 		case apiclient.FieldCreatedBy:
 			if value, ok := values[i].(*sql.NullScanner); !ok {
@@ -212,6 +221,11 @@ func (_m *APIClient) String() string {
 	builder.WriteString(fmt.Sprintf("%v", _m.Scopes))
 	builder.WriteString(", ")
 	builder.WriteString("secret_hash=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.ExternalClientID; v != nil {
+		builder.WriteString("external_client_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	if v := _m.CreatedBy; v != nil {
 		builder.WriteString("created_by=")

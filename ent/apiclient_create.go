@@ -49,6 +49,20 @@ func (_c *APIClientCreate) SetSecretHash(v []byte) *APIClientCreate {
 	return _c
 }
 
+// SetExternalClientID sets the "external_client_id" field.
+func (_c *APIClientCreate) SetExternalClientID(v string) *APIClientCreate {
+	_c.mutation.SetExternalClientID(v)
+	return _c
+}
+
+// SetNillableExternalClientID sets the "external_client_id" field if the given value is not nil.
+func (_c *APIClientCreate) SetNillableExternalClientID(v *string) *APIClientCreate {
+	if v != nil {
+		_c.SetExternalClientID(*v)
+	}
+	return _c
+}
+
 // SetCreatedBy sets the "created_by" field.
 func (_c *APIClientCreate) SetCreatedBy(v uuid.UUID) *APIClientCreate {
 	_c.mutation.SetCreatedBy(v)
@@ -271,6 +285,10 @@ func (_c *APIClientCreate) createSpec() (*APIClient, *sqlgraph.CreateSpec) {
 		_spec.SetField(apiclient.FieldSecretHash, field.TypeBytes, value)
 		_node.SecretHash = value
 	}
+	if value, ok := _c.mutation.ExternalClientID(); ok {
+		_spec.SetField(apiclient.FieldExternalClientID, field.TypeString, value)
+		_node.ExternalClientID = &value
+	}
 	if value, ok := _c.mutation.LastUsedAt(); ok {
 		_spec.SetField(apiclient.FieldLastUsedAt, field.TypeTime, value)
 		_node.LastUsedAt = &value
@@ -465,6 +483,9 @@ func (u *APIClientUpsertOne) UpdateNewValues() *APIClientUpsertOne {
 		}
 		if _, exists := u.create.mutation.Role(); exists {
 			s.SetIgnore(apiclient.FieldRole)
+		}
+		if _, exists := u.create.mutation.ExternalClientID(); exists {
+			s.SetIgnore(apiclient.FieldExternalClientID)
 		}
 		if _, exists := u.create.mutation.CreatedBy(); exists {
 			s.SetIgnore(apiclient.FieldCreatedBy)
@@ -793,6 +814,9 @@ func (u *APIClientUpsertBulk) UpdateNewValues() *APIClientUpsertBulk {
 			}
 			if _, exists := b.mutation.Role(); exists {
 				s.SetIgnore(apiclient.FieldRole)
+			}
+			if _, exists := b.mutation.ExternalClientID(); exists {
+				s.SetIgnore(apiclient.FieldExternalClientID)
 			}
 			if _, exists := b.mutation.CreatedBy(); exists {
 				s.SetIgnore(apiclient.FieldCreatedBy)

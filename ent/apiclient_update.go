@@ -197,6 +197,9 @@ func (_u *APIClientUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.SecretHash(); ok {
 		_spec.SetField(apiclient.FieldSecretHash, field.TypeBytes, value)
 	}
+	if _u.mutation.ExternalClientIDCleared() {
+		_spec.ClearField(apiclient.FieldExternalClientID, field.TypeString)
+	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(apiclient.FieldLastUsedAt, field.TypeTime, value)
 	}
@@ -433,6 +436,9 @@ func (_u *APIClientUpdateOne) sqlSave(ctx context.Context) (_node *APIClient, er
 	}
 	if value, ok := _u.mutation.SecretHash(); ok {
 		_spec.SetField(apiclient.FieldSecretHash, field.TypeBytes, value)
+	}
+	if _u.mutation.ExternalClientIDCleared() {
+		_spec.ClearField(apiclient.FieldExternalClientID, field.TypeString)
 	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(apiclient.FieldLastUsedAt, field.TypeTime, value)

@@ -80,25 +80,26 @@ const (
 // APIClientMutation represents an operation that mutates the APIClient nodes in the graph.
 type APIClientMutation struct {
 	config
-	op             Op
-	typ            string
-	id             *uuid.UUID
-	name           *string
-	role           *apiclient.Role
-	scopes         *[]string
-	appendscopes   []string
-	secret_hash    *[]byte
-	last_used_at   *time.Time
-	revoked_at     *time.Time
-	created_at     *time.Time
-	version        *int64
-	addversion     *int64
-	clearedFields  map[string]struct{}
-	creator        *uuid.UUID
-	clearedcreator bool
-	done           bool
-	oldValue       func(context.Context) (*APIClient, error)
-	predicates     []predicate.APIClient
+	op                 Op
+	typ                string
+	id                 *uuid.UUID
+	name               *string
+	role               *apiclient.Role
+	scopes             *[]string
+	appendscopes       []string
+	secret_hash        *[]byte
+	external_client_id *string
+	last_used_at       *time.Time
+	revoked_at         *time.Time
+	created_at         *time.Time
+	version            *int64
+	addversion         *int64
+	clearedFields      map[string]struct{}
+	creator            *uuid.UUID
+	clearedcreator     bool
+	done               bool
+	oldValue           func(context.Context) (*APIClient, error)
+	predicates         []predicate.APIClient
 }
 
 var _ ent.Mutation = (*APIClientMutation)(nil)
@@ -362,6 +363,55 @@ func (m *APIClientMutation) OldSecretHash(ctx context.Context) (v []byte, err er
 // ResetSecretHash resets all changes to the "secret_hash" field.
 func (m *APIClientMutation) ResetSecretHash() {
 	m.secret_hash = nil
+}
+
+// SetExternalClientID sets the "external_client_id" field.
+func (m *APIClientMutation) SetExternalClientID(s string) {
+	m.external_client_id = &s
+}
+
+// ExternalClientID returns the value of the "external_client_id" field in the mutation.
+func (m *APIClientMutation) ExternalClientID() (r string, exists bool) {
+	v := m.external_client_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExternalClientID returns the old "external_client_id" field's value of the APIClient entity.
+// If the APIClient object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIClientMutation) OldExternalClientID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExternalClientID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExternalClientID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExternalClientID: %w", err)
+	}
+	return oldValue.ExternalClientID, nil
+}
+
+// ClearExternalClientID clears the value of the "external_client_id" field.
+func (m *APIClientMutation) ClearExternalClientID() {
+	m.external_client_id = nil
+	m.clearedFields[apiclient.FieldExternalClientID] = struct{}{}
+}
+
+// ExternalClientIDCleared returns if the "external_client_id" field was cleared in this mutation.
+func (m *APIClientMutation) ExternalClientIDCleared() bool {
+	_, ok := m.clearedFields[apiclient.FieldExternalClientID]
+	return ok
+}
+
+// ResetExternalClientID resets all changes to the "external_client_id" field.
+func (m *APIClientMutation) ResetExternalClientID() {
+	m.external_client_id = nil
+	delete(m.clearedFields, apiclient.FieldExternalClientID)
 }
 
 // SetCreatedBy sets the "created_by" field.
@@ -677,7 +727,7 @@ func (m *APIClientMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *APIClientMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.name != nil {
 		fields = append(fields, apiclient.FieldName)
 	}
@@ -689,6 +739,9 @@ func (m *APIClientMutation) Fields() []string {
 	}
 	if m.secret_hash != nil {
 		fields = append(fields, apiclient.FieldSecretHash)
+	}
+	if m.external_client_id != nil {
+		fields = append(fields, apiclient.FieldExternalClientID)
 	}
 	if m.creator != nil {
 		fields = append(fields, apiclient.FieldCreatedBy)
@@ -721,6 +774,8 @@ func (m *APIClientMutation) Field(name string) (ent.Value, bool) {
 		return m.Scopes()
 	case apiclient.FieldSecretHash:
 		return m.SecretHash()
+	case apiclient.FieldExternalClientID:
+		return m.ExternalClientID()
 	case apiclient.FieldCreatedBy:
 		return m.CreatedBy()
 	case apiclient.FieldLastUsedAt:
@@ -748,6 +803,8 @@ func (m *APIClientMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldScopes(ctx)
 	case apiclient.FieldSecretHash:
 		return m.OldSecretHash(ctx)
+	case apiclient.FieldExternalClientID:
+		return m.OldExternalClientID(ctx)
 	case apiclient.FieldCreatedBy:
 		return m.OldCreatedBy(ctx)
 	case apiclient.FieldLastUsedAt:
@@ -794,6 +851,13 @@ func (m *APIClientMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSecretHash(v)
+		return nil
+	case apiclient.FieldExternalClientID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExternalClientID(v)
 		return nil
 	case apiclient.FieldCreatedBy:
 		v, ok := value.(uuid.UUID)
@@ -875,6 +939,9 @@ func (m *APIClientMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *APIClientMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(apiclient.FieldExternalClientID) {
+		fields = append(fields, apiclient.FieldExternalClientID)
+	}
 	if m.FieldCleared(apiclient.FieldCreatedBy) {
 		fields = append(fields, apiclient.FieldCreatedBy)
 	}
@@ -898,6 +965,9 @@ func (m *APIClientMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *APIClientMutation) ClearField(name string) error {
 	switch name {
+	case apiclient.FieldExternalClientID:
+		m.ClearExternalClientID()
+		return nil
 	case apiclient.FieldCreatedBy:
 		m.ClearCreatedBy()
 		return nil
@@ -926,6 +996,9 @@ func (m *APIClientMutation) ResetField(name string) error {
 		return nil
 	case apiclient.FieldSecretHash:
 		m.ResetSecretHash()
+		return nil
+	case apiclient.FieldExternalClientID:
+		m.ResetExternalClientID()
 		return nil
 	case apiclient.FieldCreatedBy:
 		m.ResetCreatedBy()

@@ -38,7 +38,7 @@ func init() {
 	// apiclient.NameValidator is a validator for the "name" field. It is called by the builders before save.
 	apiclient.NameValidator = apiclientDescName.Validators[0].(func(string) error)
 	// apiclientDescVersion is the schema descriptor for version field.
-	apiclientDescVersion := apiclientFields[9].Descriptor()
+	apiclientDescVersion := apiclientFields[10].Descriptor()
 	// apiclient.DefaultVersion holds the default value on creation for the version field.
 	apiclient.DefaultVersion = apiclientDescVersion.Default.(int64)
 	// apiclientDescID is the schema descriptor for id field.

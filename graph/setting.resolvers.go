@@ -23,7 +23,7 @@ func (r *auditEntryResolver) APIClient(ctx context.Context, obj *ent.AuditEntry)
 }
 
 func (r *mutationResolver) UpdateSystemSettings(ctx context.Context, input model.UpdateSystemSettingsInput) (*model.UpdateSystemSettingsPayload, error) {
-	values, err := r.Settings.Update(ctx, actor(ctx), settingsChange(input))
+	values, err := r.Settings.Update(ctx, actor(ctx), settingsChange(ctx, input))
 	userErrors, err := failures(err)
 	return &model.UpdateSystemSettingsPayload{SystemSettings: unless(err, userErrors, values), UserErrors: userErrors}, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"parley/ent"
 	"parley/ent/message"
+	"parley/ent/operator"
 	"parley/ent/schema"
 	"parley/graph/model"
 	"parley/server/auth"
@@ -175,8 +176,8 @@ func tested(failure *auth.IdentityFailure, err error) (*model.TestIdentityServer
 	return payload, err
 }
 
-func settingsChange(in model.UpdateSystemSettingsInput) settings.Change {
-	c := settings.Change{DryRun: in.DryRun, ExpectedVersion: number(in.ExpectedVersion)}
+func settingsChange(ctx context.Context, in model.UpdateSystemSettingsInput) settings.Change {
+	c := settings.Change{Restricted: viewer(ctx).Role() != operator.RoleAdmin, DryRun: in.DryRun, ExpectedVersion: number(in.ExpectedVersion)}
 	for _, s := range in.Settings {
 		c.Values = append(c.Values, settings.Value{Code: s.Code, Value: s.Value})
 	}
@@ -219,9 +220,10 @@ func (r *Resolver) createOperator(ctx context.Context, in model.CreateOperatorIn
 func (r *Resolver) createClient(ctx context.Context, in model.CreateAPIClientInput) (*model.CreateAPIClientPayload, error) {
 	secret := auth.NewSecret()
 	client, made, err := r.Desk.CreateAPIClient(ctx, viewer(ctx), desk.NewAPIClient{
-		Name: in.Name, Role: in.Role, Scopes: in.Scopes, SecretHash: auth.HashSecret(secret), Key: value(in.IdempotencyKey),
+		Name: in.Name, Role: in.Role, Scopes: in.Scopes, SecretHash: auth.HashSecret(secret),
+		ExternalID: in.ExternalClientID, Key: value(in.IdempotencyKey),
 	})
-	if !made {
+	if !made || in.ExternalClientID != nil {
 		secret = ""
 	}
 	userErrors, err := failures(err)

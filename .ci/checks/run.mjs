@@ -25,7 +25,7 @@ try {
   const demo = await start('server', ['demo', '-addr', '127.0.0.1:0'], /^Parley demo: (.*)\n(?:.*\n)*?e-mail: (.*)\npassword: (.*)\n/m)
   const sim = await start('messengersim', ['-addr', '127.0.0.1:0'], /^Graph API on (.*)\n/m)
   Object.assign(process.env, { PARLEY_URL: demo[1], EMAIL: demo[2], PASSWORD: demo[3], SIM_URL: sim[1] })
-  await check(['protocol.mjs', 'live.mjs', 'browser.mjs', 'messaging-api-messenger.mjs'])
+  await check(['protocol.mjs', 'live.mjs', 'browser.mjs', 'messaging-api-messenger.mjs', 'oidc.mjs'])
   await stop()
 } catch (error) {
   failed++

@@ -23,6 +23,8 @@ const (
 	FieldScopes = "scopes"
 	// FieldSecretHash holds the string denoting the secret_hash field in the database.
 	FieldSecretHash = "secret_hash"
+	// FieldExternalClientID holds the string denoting the external_client_id field in the database.
+	FieldExternalClientID = "external_client_id"
 	// FieldCreatedBy holds the string denoting the created_by field in the database.
 	FieldCreatedBy = "created_by"
 	// FieldLastUsedAt holds the string denoting the last_used_at field in the database.
@@ -53,6 +55,7 @@ var Columns = []string{
 	FieldRole,
 	FieldScopes,
 	FieldSecretHash,
+	FieldExternalClientID,
 	FieldCreatedBy,
 	FieldLastUsedAt,
 	FieldRevokedAt,
@@ -118,6 +121,11 @@ func ByName(opts ...sql.OrderTermOption) OrderOption {
 // ByRole orders the results by the role field.
 func ByRole(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRole, opts...).ToFunc()
+}
+
+// ByExternalClientID orders the results by the external_client_id field.
+func ByExternalClientID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExternalClientID, opts...).ToFunc()
 }
 
 // ByCreatedBy orders the results by the created_by field.

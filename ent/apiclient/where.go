@@ -66,6 +66,11 @@ func SecretHash(v []byte) predicate.APIClient {
 	return predicate.APIClient(sql.FieldEQ(FieldSecretHash, v))
 }
 
+// ExternalClientID applies equality check predicate on the "external_client_id" field. It's identical to ExternalClientIDEQ.
+func ExternalClientID(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldEQ(FieldExternalClientID, v))
+}
+
 // CreatedBy applies equality check predicate on the "created_by" field. It's identical to CreatedByEQ.
 func CreatedBy(v uuid.UUID) predicate.APIClient {
 	return predicate.APIClient(sql.FieldEQ(FieldCreatedBy, v))
@@ -214,6 +219,81 @@ func SecretHashLT(v []byte) predicate.APIClient {
 // SecretHashLTE applies the LTE predicate on the "secret_hash" field.
 func SecretHashLTE(v []byte) predicate.APIClient {
 	return predicate.APIClient(sql.FieldLTE(FieldSecretHash, v))
+}
+
+// ExternalClientIDEQ applies the EQ predicate on the "external_client_id" field.
+func ExternalClientIDEQ(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldEQ(FieldExternalClientID, v))
+}
+
+// ExternalClientIDNEQ applies the NEQ predicate on the "external_client_id" field.
+func ExternalClientIDNEQ(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldNEQ(FieldExternalClientID, v))
+}
+
+// ExternalClientIDIn applies the In predicate on the "external_client_id" field.
+func ExternalClientIDIn(vs ...string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldIn(FieldExternalClientID, vs...))
+}
+
+// ExternalClientIDNotIn applies the NotIn predicate on the "external_client_id" field.
+func ExternalClientIDNotIn(vs ...string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldNotIn(FieldExternalClientID, vs...))
+}
+
+// ExternalClientIDGT applies the GT predicate on the "external_client_id" field.
+func ExternalClientIDGT(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldGT(FieldExternalClientID, v))
+}
+
+// ExternalClientIDGTE applies the GTE predicate on the "external_client_id" field.
+func ExternalClientIDGTE(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldGTE(FieldExternalClientID, v))
+}
+
+// ExternalClientIDLT applies the LT predicate on the "external_client_id" field.
+func ExternalClientIDLT(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldLT(FieldExternalClientID, v))
+}
+
+// ExternalClientIDLTE applies the LTE predicate on the "external_client_id" field.
+func ExternalClientIDLTE(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldLTE(FieldExternalClientID, v))
+}
+
+// ExternalClientIDContains applies the Contains predicate on the "external_client_id" field.
+func ExternalClientIDContains(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldContains(FieldExternalClientID, v))
+}
+
+// ExternalClientIDHasPrefix applies the HasPrefix predicate on the "external_client_id" field.
+func ExternalClientIDHasPrefix(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldHasPrefix(FieldExternalClientID, v))
+}
+
+// ExternalClientIDHasSuffix applies the HasSuffix predicate on the "external_client_id" field.
+func ExternalClientIDHasSuffix(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldHasSuffix(FieldExternalClientID, v))
+}
+
+// ExternalClientIDIsNil applies the IsNil predicate on the "external_client_id" field.
+func ExternalClientIDIsNil() predicate.APIClient {
+	return predicate.APIClient(sql.FieldIsNull(FieldExternalClientID))
+}
+
+// ExternalClientIDNotNil applies the NotNil predicate on the "external_client_id" field.
+func ExternalClientIDNotNil() predicate.APIClient {
+	return predicate.APIClient(sql.FieldNotNull(FieldExternalClientID))
+}
+
+// ExternalClientIDEqualFold applies the EqualFold predicate on the "external_client_id" field.
+func ExternalClientIDEqualFold(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldEqualFold(FieldExternalClientID, v))
+}
+
+// ExternalClientIDContainsFold applies the ContainsFold predicate on the "external_client_id" field.
+func ExternalClientIDContainsFold(v string) predicate.APIClient {
+	return predicate.APIClient(sql.FieldContainsFold(FieldExternalClientID, v))
 }
 
 // CreatedByEQ applies the EQ predicate on the "created_by" field.

@@ -16,6 +16,7 @@ var (
 		{Name: "role", Type: field.TypeEnum, Enums: []string{"INTEGRATOR", "BOT"}},
 		{Name: "scopes", Type: field.TypeJSON},
 		{Name: "secret_hash", Type: field.TypeBytes},
+		{Name: "external_client_id", Type: field.TypeString, Unique: true, Nullable: true},
 		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
 		{Name: "revoked_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
@@ -30,7 +31,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "api_clients_operators_creator",
-				Columns:    []*schema.Column{APIClientsColumns[9]},
+				Columns:    []*schema.Column{APIClientsColumns[10]},
 				RefColumns: []*schema.Column{OperatorsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},

@@ -16,8 +16,9 @@ const (
 // Scopes are all of them.
 var Scopes = []string{ChatsRead, ChatsWrite}
 
-// APIClient is a machine that signs in by client credentials. A row stays for
-// ever, also when it is revoked: what it did is its.
+// APIClient is a machine that signs in by client credentials: here, with its
+// secret, or at an outside identity server, which knows it by its external client
+// id. A row stays for ever, also when it is revoked: what it did is its.
 type APIClient struct{ ent.Schema }
 
 func (APIClient) Fields() []ent.Field {
@@ -26,7 +27,9 @@ func (APIClient) Fields() []ent.Field {
 		field.String("name").Unique().NotEmpty(),
 		field.Enum("role").NamedValues("Integrator", "INTEGRATOR", "Bot", "BOT").Immutable().Comment("as of operators"),
 		field.JSON("scopes", []string{}),
-		field.Bytes("secret_hash").Sensitive().Comment("SHA-256 of the secret, which is random enough to need no slow hash"),
+		field.Bytes("secret_hash").Sensitive().Comment("SHA-256 of the secret, which is random enough to need no slow hash; empty of one that signs in elsewhere"),
+		field.String("external_client_id").Optional().Nillable().Unique().Immutable().
+			Comment("its client id at the outside identity server; null of one that signs in here"),
 		field.UUID("created_by", uuid.UUID{}).Optional().Nillable().Immutable().Comment("an operator; null if Parley made it itself"),
 		field.Time("last_used_at").Optional().Nillable().
 			Comment("when it last got a token, a minute more or less; no change that the version counts"),

@@ -83,6 +83,29 @@ func (ec *executionContext) fieldContext_ApiClient_clientId(_ context.Context, f
 	return graphql.NewScalarFieldContext("ApiClient", field, true, true, "String")
 }
 
+func (ec *executionContext) _ApiClient_externalClientId(ctx context.Context, field graphql.CollectedField, obj *ent.APIClient) (ret graphql.Marshaler) {
+	return exec.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ApiClient_externalClientId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExternalClientID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ApiClient_externalClientId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ApiClient", field, false, false, "String")
+}
+
 func (ec *executionContext) _ApiClient_name(ctx context.Context, field graphql.CollectedField, obj *ent.APIClient) (ret graphql.Marshaler) {
 	return exec.ResolveField(
 		ctx,
@@ -762,7 +785,7 @@ func (ec *executionContext) unmarshalInputCreateApiClientInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "role", "scopes", "idempotencyKey"}
+	fieldsInOrder := [...]string{"name", "role", "scopes", "externalClientId", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -790,6 +813,13 @@ func (ec *executionContext) unmarshalInputCreateApiClientInput(ctx context.Conte
 				return it, err
 			}
 			it.Scopes = data
+		case "externalClientId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("externalClientId"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExternalClientID = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -998,6 +1028,11 @@ func (ec *executionContext) _ApiClient(ctx context.Context, sel ast.SelectionSet
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._ApiClient_clientId(ctx, field, obj)
 				})
+		case "externalClientId":
+			out.Values[i] = ec._ApiClient_externalClientId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "name":
 			out.Values[i] = ec._ApiClient_name(ctx, field, obj)
 			if out.Values[i] == graphql.Null {

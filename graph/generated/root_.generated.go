@@ -61,16 +61,17 @@ type ComplexityRoot struct {
 	}
 
 	ApiClient struct {
-		ClientID   func(childComplexity int) int
-		CreatedAt  func(childComplexity int) int
-		CreatedBy  func(childComplexity int) int
-		GlobalID   func(childComplexity int) int
-		LastUsedAt func(childComplexity int) int
-		Name       func(childComplexity int) int
-		RevokedAt  func(childComplexity int) int
-		Role       func(childComplexity int) int
-		Scopes     func(childComplexity int) int
-		Version    func(childComplexity int) int
+		ClientID         func(childComplexity int) int
+		CreatedAt        func(childComplexity int) int
+		CreatedBy        func(childComplexity int) int
+		ExternalClientID func(childComplexity int) int
+		GlobalID         func(childComplexity int) int
+		LastUsedAt       func(childComplexity int) int
+		Name             func(childComplexity int) int
+		RevokedAt        func(childComplexity int) int
+		Role             func(childComplexity int) int
+		Scopes           func(childComplexity int) int
+		Version          func(childComplexity int) int
 	}
 
 	ApiClientConnection struct {
@@ -690,6 +691,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ApiClient.CreatedBy(childComplexity), true
+	case "ApiClient.externalClientId":
+		if e.ComplexityRoot.ApiClient.ExternalClientID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiClient.ExternalClientID(childComplexity), true
 	case "ApiClient.id":
 		if e.ComplexityRoot.ApiClient.GlobalID == nil {
 			break
@@ -3081,14 +3088,20 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../../schema/api_client.graphql", Input: `"""
-A machine that signs in by client credentials, at the token endpoint. Only
-administrators see API clients, and each client itself.
+A machine that signs in by client credentials, at the token endpoint or at an
+outside identity server. Only administrators see API clients, and each client
+itself.
 """
 type ApiClient implements Node {
   "Opaque id."
   id: ID!
   "What it signs in as: the ` + "`" + `client_id` + "`" + ` at the token endpoint."
   clientId: String!
+  """
+  Its client id at the outside identity server that the system settings name, whose
+  tokens of that client are then its. Null if it signs in here.
+  """
+  externalClientId: String
   "Name, unique."
   name: String!
   "Its role: INTEGRATOR or BOT."
@@ -3172,6 +3185,11 @@ input CreateApiClientInput {
   role: Role!
   "Any of ` + "`" + `chats:read` + "`" + ` and ` + "`" + `chats:write` + "`" + `. None if left out; a bot has none."
   scopes: [String!]
+  """
+  Its client id at the outside identity server, 1 to 200 characters, unique. The API
+  client then has no secret, and cannot use the token endpoint.
+  """
+  externalClientId: String
   "Repeating the mutation with the same key within 24 hours gives the first result, without its secret."
   idempotencyKey: String
 }
@@ -3180,7 +3198,10 @@ input CreateApiClientInput {
 type CreateApiClientPayload {
   "The API client; null on failure."
   apiClient: ApiClient
-  "Its secret, shown this once and never again; null on failure, and when an idempotency key was repeated."
+  """
+  Its secret, shown this once and never again; null on failure, when an idempotency
+  key was repeated, and of one that signs in elsewhere.
+  """
   clientSecret: String
   "Expected failures."
   userErrors: [UserError!]!
@@ -4679,6 +4700,10 @@ enum SystemSettingCode {
   IdentityServerClientId
   "The secret that goes with ` + "`" + `IdentityServerClientId` + "`" + `."
   IdentityServerClientSecret
+  "The audience that tokens of an outside identity server are for; empty is ` + "`" + `IdentityServerClientId` + "`" + ` or the public URL."
+  IdentityServerAudience
+  "The claim in a person's token that is an operator's e-mail. ` + "`" + `email` + "`" + ` must not be called unverified."
+  IdentityServerOperatorClaim
   "The id of the Facebook app, from its dashboard."
   FacebookAppId
   "The secret of the Facebook app, from its dashboard."
@@ -4709,6 +4734,8 @@ extend type Mutation {
   """
   Changes system settings, all that are named or none. They hold on every
   replica within two seconds, and each change has its entry in the audit log.
+  Those of the identity server, which say whose tokens are accepted, are
+  administrators' only.
   """
   updateSystemSettings(
     "The changes."
@@ -5002,6 +5029,8 @@ func (ec *executionContext) childFields_ApiClient(ctx context.Context, field gra
 		return ec.fieldContext_ApiClient_id(ctx, field)
 	case "clientId":
 		return ec.fieldContext_ApiClient_clientId(ctx, field)
+	case "externalClientId":
+		return ec.fieldContext_ApiClient_externalClientId(ctx, field)
 	case "name":
 		return ec.fieldContext_ApiClient_name(ctx, field)
 	case "role":

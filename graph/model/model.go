@@ -330,6 +330,9 @@ type CreateAPIClientInput struct {
 	Role operator.Role `json:"role"`
 	// Any of `chats:read` and `chats:write`. None if left out; a bot has none.
 	Scopes []string `json:"scopes,omitempty"`
+	// Its client id at the outside identity server, 1 to 200 characters, unique. The API
+	// client then has no secret, and cannot use the token endpoint.
+	ExternalClientID *string `json:"externalClientId,omitempty"`
 	// Repeating the mutation with the same key within 24 hours gives the first result, without its secret.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
@@ -338,7 +341,8 @@ type CreateAPIClientInput struct {
 type CreateAPIClientPayload struct {
 	// The API client; null on failure.
 	APIClient *ent.APIClient `json:"apiClient,omitempty"`
-	// Its secret, shown this once and never again; null on failure, and when an idempotency key was repeated.
+	// Its secret, shown this once and never again; null on failure, when an idempotency
+	// key was repeated, and of one that signs in elsewhere.
 	ClientSecret *string `json:"clientSecret,omitempty"`
 	// Expected failures.
 	UserErrors []*UserError `json:"userErrors"`

@@ -265,7 +265,7 @@ func (a *App) letIn(ctx context.Context, box *seal.Box) error {
 func (a *App) startAuth(ctx context.Context, box *seal.Box) error {
 	c := a.options.Config
 	a.Auth = auth.New(a.store, box, auth.Options{
-		Issuer: c.PublicURL, AccessTTL: c.AccessTokenTTL, RefreshTTL: refreshTTL, Now: a.options.Now,
+		Issuer: c.PublicURL, AccessTTL: c.AccessTokenTTL, RefreshTTL: refreshTTL, Now: a.options.Now, Outside: a.outside,
 	})
 	return a.Auth.Start(ctx)
 }
@@ -309,7 +309,9 @@ func (a *App) Run(ctx context.Context) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){a.Desk.Run, a.Settings.Run, a.inbox.Run, a.sending.Run, a.profiles.Run, a.checks.Run, a.keepHouse} {
+	for _, part := range []func(context.Context){
+		a.Desk.Run, a.Settings.Run, a.Auth.Run, a.inbox.Run, a.sending.Run, a.profiles.Run, a.checks.Run, a.keepHouse,
+	} {
 		parts.Go(func() { part(working) })
 	}
 	served := make(chan error, 1)

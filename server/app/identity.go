@@ -55,3 +55,12 @@ func (a *App) isOwnClient(ctx context.Context, v *settings.Values) bool {
 	_, err := a.Auth.CheckClient(ctx, v.Text(settings.IdentityServerClientID), v.Text(settings.IdentityServerClientSecret))
 	return err == nil
 }
+
+// outside is the identity server that the settings name, for its tokens.
+func (a *App) outside() auth.Outside {
+	now := a.Settings.Current()
+	return auth.Outside{
+		URL: now.Text(settings.IdentityServerURL), ClientID: now.Text(settings.IdentityServerClientID),
+		Audience: now.Text(settings.IdentityServerAudience), OperatorClaim: now.Text(settings.IdentityServerClaim),
+	}
+}

@@ -3,10 +3,13 @@
 // one ring of signing keys, and whoever lets a caller in, by whatever proof, mints
 // the same kind of token and puts the same Principal into the context. For others
 // the issuer is an identity server (identity.go), found by OpenID discovery.
+// Beside its tokens, those of one outside identity server are accepted
+// (outside_token.go): they say who somebody is, and what they may do is said here.
 //
 // A Service is safe for concurrent use, and several replicas on one database
 // act as one. Invariants: an access token is accepted only if this
-// installation's ring signed it and it has not ended; a refresh token works
+// installation's ring, or the identity server that the settings name now, signed
+// it for us and it has not ended; no role comes from outside; a refresh token works
 // once; passwords are guessed no faster than the limits in signin.go allow,
 // however many replicas are asked at once; whether an e-mail has an account, or an
 // id a client, is told neither by answers nor by their timing; and no secret of a
@@ -15,7 +18,8 @@
 // Access tokens are checked without the database. So one lives on for at most
 // its lifetime, minutes, after its session or its client was revoked or its
 // operator's role changed; what must know sooner reads the operator or the
-// client.
+// client. A token from outside is checked against it when it is first seen, and
+// every few minutes.
 package auth
 
 import (
@@ -42,6 +46,18 @@ type Principal struct {
 	Role       operator.Role
 	Scope      string    // of a client: what its token is for, as in the token
 	ExpiresAt  time.Time // of the token: what outlives a request ends then
+
+	trusted context.Context // ends when the token's issuer is trusted no more; nil is never
+}
+
+// Distrusted calls f once the token's issuer is not trusted any more, unless the
+// context ends before: what outlives a request ends then too.
+func (p Principal) Distrusted(ctx context.Context, f func()) {
+	if p.trusted == nil {
+		return
+	}
+	stop := context.AfterFunc(p.trusted, f)
+	context.AfterFunc(ctx, func() { stop() })
 }
 
 // Scopes are the words of the principal's scope.
@@ -60,12 +76,13 @@ func From(ctx context.Context) (p Principal, ok bool) {
 	return p, ok
 }
 
-// Options are what a Service needs to know; all but Now are required.
+// Options are what a Service needs to know; all but Now and Outside are required.
 type Options struct {
 	Issuer     string        // the installation's public URL
 	AccessTTL  time.Duration // how long an access token lives
 	RefreshTTL time.Duration // how long a session lives without being used
 	Now        func() time.Time
+	Outside    func() Outside // the outside identity server as it is set now; nil is none ever
 }
 
 // Service lets operators and API clients in and knows them by their tokens.
@@ -76,8 +93,9 @@ type Service struct {
 	parser *jwt.Parser
 
 	ring    atomic.Pointer[ring]
-	known   knownTokens
-	reading sync.Mutex // held while the ring is read; guards what follows
+	known   knownTokens[ring]
+	outside atomic.Pointer[outside] // nil is none
+	reading sync.Mutex              // held while the ring is read; guards what follows
 	readAt  time.Time
 	readErr error
 }
@@ -86,6 +104,9 @@ type Service struct {
 func New(db *store.Store, box *seal.Box, opts Options) *Service {
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Outside == nil {
+		opts.Outside = func() Outside { return Outside{} }
 	}
 	s := &Service{store: db, box: box, opts: opts}
 	s.parser = s.newParser()

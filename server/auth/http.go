@@ -32,7 +32,7 @@ func (s *Service) Middleware(next http.Handler) http.Handler {
 			refuse(w, fault.New(fault.Unauthenticated, "", "The Authorization header must be: Bearer, a space, and an access token."))
 			return
 		}
-		p, err := s.Verify(token)
+		p, err := s.Verify(r.Context(), token)
 		if err != nil {
 			refuse(w, err)
 			return
@@ -49,6 +49,8 @@ func refuse(w http.ResponseWriter, err error) {
 	if !errors.As(err, &known) {
 		slog.Error("token cannot be verified", "error", err)
 		known, status = &fault.Error{Code: fault.Overloaded, Message: "Try again later."}, http.StatusServiceUnavailable
+	} else if known.Code == fault.Overloaded {
+		status = http.StatusServiceUnavailable
 	} else {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="parley", error="invalid_token"`)
 	}

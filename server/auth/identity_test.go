@@ -109,7 +109,7 @@ func TestOthersLibrariesGetAndVerifyTokens(t *testing.T) {
 				t.Errorf("%s: claims %v", name, claims)
 			}
 			for _, replica := range in.replicas {
-				p, err := replica.Verify(token.AccessToken)
+				p, err := replica.Verify(context.Background(), token.AccessToken)
 				must(t, err)
 				if globalid.Of("apiclient", p.ClientID).String() != clientID || p.Role != "INTEGRATOR" || !slices.Equal(p.Scopes(), []string{"chats:read"}) ||
 					p.OperatorID != uuid.Nil || p.SessionID != uuid.Nil || !p.ExpiresAt.Equal(in.now().Add(accessTTL+time.Second-1).Truncate(time.Second)) {
@@ -146,7 +146,7 @@ func TestTheTokenEndsAndIsForUs(t *testing.T) {
 	if _, err := in.accepts(t, token.AccessToken); !errors.As(err, &expired) {
 		t.Errorf("it goes on: %v", err)
 	}
-	_, err = in.replicas[0].Verify(token.AccessToken)
+	_, err = in.replicas[0].Verify(context.Background(), token.AccessToken)
 	wantCode(t, err, fault.Unauthenticated)
 }
 
@@ -176,7 +176,7 @@ func TestTokensAndKeysGoOnWhileKeysAreRotated(t *testing.T) {
 					t.Error(err)
 				}
 				for _, replica := range in.replicas {
-					_, err := replica.Verify(token)
+					_, err := replica.Verify(context.Background(), token)
 					must(t, err)
 				}
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func (s *Service) TestIdentityServer(ctx context.Context, at IdentityServer) (*I
 		}
 		return nil, err
 	}
-	ctx = oidc.ClientContext(ctx, &http.Client{Timeout: identityTime})
+	ctx = oidc.ClientContext(ctx, outsideClient)
 	provider, err := oidc.NewProvider(ctx, at.URL)
 	if err != nil {
 		return &IdentityFailure{StepDiscovery, discoveryReason(at.URL, err)}, nil

@@ -34,7 +34,7 @@ func TestReplicasThatStartTogetherEndWithOneRing(t *testing.T) {
 		}
 		token := signIn(t, replicas[0], "ann@example.org").AccessToken
 		for _, replica := range replicas {
-			_, err := replica.Verify(token)
+			_, err := replica.Verify(context.Background(), token)
 			must(t, err)
 		}
 	})
@@ -53,7 +53,7 @@ func TestEveryReplicaAcceptsAKeyThatAnotherJustMade(t *testing.T) {
 			t.Fatal("the new key does not sign")
 		}
 		for _, token := range []string{after, before} {
-			_, err := other.Verify(token)
+			_, err := other.Verify(context.Background(), token)
 			must(t, err)
 		}
 	})
@@ -82,7 +82,7 @@ func TestRotatingDropsKeysOfWhichNoTokenIsLeft(t *testing.T) {
 		must(t, s.Rotate(ctx))
 		in.move(accessTTL - time.Second)
 		must(t, s.Rotate(ctx))
-		if _, err := s.Verify(first); err != nil {
+		if _, err := s.Verify(context.Background(), first); err != nil {
 			t.Fatalf("a key went before its tokens: %v", err)
 		}
 		in.move(accessTTL + time.Hour)
@@ -90,7 +90,7 @@ func TestRotatingDropsKeysOfWhichNoTokenIsLeft(t *testing.T) {
 		if n := in.db.Client().SigningKey.Query().CountX(ctx); n != 2 {
 			t.Errorf("%d keys, want the one that signed until now and the new one", n)
 		}
-		_, err := s.Verify(signIn(t, s, "ann@example.org").AccessToken)
+		_, err := s.Verify(context.Background(), signIn(t, s, "ann@example.org").AccessToken)
 		must(t, err)
 	})
 }
@@ -114,19 +114,19 @@ func TestAFloodOfUnknownKeysReadsTheRingAtMostOnceInAWhile(t *testing.T) {
 	good := signIn(t, s, "ann@example.org").AccessToken
 	stranger := strangersToken(t, in)
 	in.move(time.Minute)
-	_, err := s.Verify(stranger) // reads the ring
+	_, err := s.Verify(context.Background(), stranger) // reads the ring
 	wantCode(t, err, fault.Unauthenticated)
 
 	must(t, in.db.Close()) // from here, reading it would fail
 	for range 100 {
-		_, err := s.Verify(stranger)
+		_, err := s.Verify(context.Background(), stranger)
 		wantCode(t, err, fault.Unauthenticated)
 	}
 	in.move(5 * time.Second)
-	if _, err := s.Verify(stranger); err == nil || fault.CodeOf(err) != "" {
+	if _, err := s.Verify(context.Background(), stranger); err == nil || fault.CodeOf(err) != "" {
 		t.Errorf("that the ring could not be read was put down to the token: %v", err)
 	}
-	if _, err := s.Verify(good); err != nil {
+	if _, err := s.Verify(context.Background(), good); err != nil {
 		t.Errorf("a known key needs no database: %v", err)
 	}
 }
@@ -166,7 +166,7 @@ func TestSigningKeysAreSealedAndRotatingRenewsTheirSeal(t *testing.T) {
 		in.keys = newBox(t, newer+","+older)
 		must(t, in.replica(t).Rotate(ctx))
 		in.keys = newBox(t, newer) // the older one is gone
-		if _, err := in.replica(t).Verify(token); err != nil {
+		if _, err := in.replica(t).Verify(context.Background(), token); err != nil {
 			t.Errorf("a token from before: %v", err)
 		}
 	})

@@ -30,13 +30,13 @@ func refresh(s *auth.Service, tokens auth.Tokens) (auth.Tokens, error) {
 func TestRefreshingGoesOnWithTheSessionAndTodaysRole(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		in, s, first := session(t, db)
-		before, err := s.Verify(first.AccessToken)
+		before, err := s.Verify(context.Background(), first.AccessToken)
 		must(t, err)
 		first.Operator.Update().SetRole(operator.RoleSupervisor).ExecX(context.Background())
 		in.move(refreshTTL - time.Second)
 		second, err := refresh(s, first)
 		must(t, err)
-		after, err := s.Verify(second.AccessToken)
+		after, err := s.Verify(context.Background(), second.AccessToken)
 		must(t, err)
 		if after.SessionID != before.SessionID || after.OperatorID != before.OperatorID || after.Role != operator.RoleSupervisor {
 			t.Errorf("went from %+v to %+v", before, after)
@@ -110,7 +110,7 @@ func TestSigningOutEndsThatSessionOnly(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		_, s, one := session(t, db)
 		other := signIn(t, s, "ann@example.org")
-		p, err := s.Verify(one.AccessToken)
+		p, err := s.Verify(context.Background(), one.AccessToken)
 		must(t, err)
 		for range 2 { // again does no harm
 			must(t, s.SignOut(context.Background(), p))

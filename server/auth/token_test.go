@@ -30,7 +30,7 @@ func TestATokenSaysWhoseItIsUntilItEnds(t *testing.T) {
 	op := in.operator(t, "ann@example.org")
 	s := in.replica(t)
 	tokens := signIn(t, s, "ann@example.org")
-	p, err := s.Verify(tokens.AccessToken)
+	p, err := s.Verify(context.Background(), tokens.AccessToken)
 	must(t, err)
 	if p.OperatorID != op.ID || p.Role != operator.RoleOperator || p.SessionID == uuid.Nil || !p.ExpiresAt.Equal(tokens.ExpiresAt) {
 		t.Errorf("principal %+v", p)
@@ -39,10 +39,10 @@ func TestATokenSaysWhoseItIsUntilItEnds(t *testing.T) {
 		t.Errorf("it lives for %v", life)
 	}
 	in.move(p.ExpiresAt.Sub(in.now()) - time.Microsecond)
-	_, err = s.Verify(tokens.AccessToken)
+	_, err = s.Verify(context.Background(), tokens.AccessToken)
 	must(t, err)
 	in.move(time.Microsecond)
-	_, err = s.Verify(tokens.AccessToken)
+	_, err = s.Verify(context.Background(), tokens.AccessToken)
 	wantCode(t, err, fault.Unauthenticated)
 }
 
@@ -116,7 +116,7 @@ func TestATokenIsTakenOnlyIfAllItsClaimsAreRight(t *testing.T) {
 			if claims[c.claim] = c.value; c.value == nil {
 				delete(claims, c.claim)
 			}
-			_, err := s.Verify(f.sign(t, jwt.SigningMethodES256, f.private, f.kid, claims))
+			_, err := s.Verify(t.Context(), f.sign(t, jwt.SigningMethodES256, f.private, f.kid, claims))
 			if c.ok {
 				must(t, err)
 			} else {
@@ -159,7 +159,7 @@ func TestAClientsTokenIsTakenOnlyIfAllItsClaimsAreRight(t *testing.T) {
 					delete(claims, claim)
 				}
 			}
-			p, err := s.Verify(f.sign(t, jwt.SigningMethodES256, f.private, f.kid, claims))
+			p, err := s.Verify(t.Context(), f.sign(t, jwt.SigningMethodES256, f.private, f.kid, claims))
 			if !c.ok {
 				wantCode(t, err, fault.Unauthenticated)
 				return
@@ -196,11 +196,11 @@ func TestATokenIsTakenOnlyWithOurSignature(t *testing.T) {
 	}
 	for name, token := range tokens {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.Verify(token)
+			_, err := s.Verify(context.Background(), token)
 			wantCode(t, err, fault.Unauthenticated)
 		})
 	}
-	_, err = s.Verify(good)
+	_, err = s.Verify(context.Background(), good)
 	must(t, err)
 }
 
@@ -219,6 +219,6 @@ func TestAShortLifeIsNotCutToNone(t *testing.T) {
 	must(t, s.Start(context.Background()))
 	token := signIn(t, s, "ann@example.org").AccessToken
 	in.move(time.Second - time.Microsecond)
-	_, err := s.Verify(token)
+	_, err := s.Verify(context.Background(), token)
 	must(t, err)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -18,12 +20,24 @@ import (
 )
 
 // NewAPIClient is an API client to make; of its secret there is only the hash.
+// One with an external id signs in elsewhere and has no secret.
 type NewAPIClient struct {
 	Name       string
 	Role       operator.Role
 	Scopes     []string
 	SecretHash []byte
+	ExternalID *string
 	Key        string // of idempotency
+}
+
+// asked is what the same mutation has to ask for again. What clients without an
+// external id ask for is as it was before there were any.
+func (n *NewAPIClient) asked() []any {
+	asked := []any{n.Name, n.Role, n.Scopes}
+	if n.ExternalID != nil {
+		asked = append(asked, *n.ExternalID)
+	}
+	return asked
 }
 
 // CreateAPIClient makes an API client. made is false when the same was made
@@ -40,18 +54,24 @@ func (d *Desk) CreateAPIClient(ctx context.Context, v Viewer, n NewAPIClient) (r
 	if n.Scopes, err = checkScopes(role, n.Scopes); err != nil {
 		return nil, false, err
 	}
+	if n.ExternalID != nil {
+		if err := checkExternalID(*n.ExternalID); err != nil {
+			return nil, false, err
+		}
+		n.SecretHash = []byte{} // which is that of no secret
+	}
 	err = d.write(ctx, func(c *change) error {
 		made = false // of a try before
-		id, err := c.once(ctx, v, "createApiClient", n.Key, []any{n.Name, n.Role, n.Scopes}, func() (uuid.UUID, error) {
+		id, err := c.once(ctx, v, "createApiClient", n.Key, n.asked(), func() (uuid.UUID, error) {
 			made = true
 			id := schema.NewID()
 			create := c.APIClient.Create().SetID(id).SetName(n.Name).SetRole(role).SetScopes(n.Scopes).
-				SetSecretHash(n.SecretHash).SetCreatedAt(c.now)
+				SetSecretHash(n.SecretHash).SetNillableExternalClientID(n.ExternalID).SetCreatedAt(c.now)
 			if v.Operator != nil {
 				create.SetCreatedBy(v.Operator.ID)
 			}
 			err := c.Savepoint(ctx, func() error { return create.Exec(ctx) })
-			return id, c.clientTaken(ctx, err, n.Name)
+			return id, c.clientTaken(ctx, err, n.Name, n.ExternalID)
 		})
 		if err != nil {
 			return err
@@ -62,16 +82,30 @@ func (d *Desk) CreateAPIClient(ctx context.Context, v Viewer, n NewAPIClient) (r
 	return result, made && err == nil, err
 }
 
-// clientTaken says which client has the name already.
-func (c *change) clientTaken(ctx context.Context, err error, name string) error {
+// clientTaken says which client has the name or the external id already.
+func (c *change) clientTaken(ctx context.Context, err error, name string, externalID *string) error {
 	if !store.IsUnique(err) {
 		return err
 	}
 	taken, err := c.APIClient.Query().Where(apiclient.Name(name)).Only(ctx)
+	if ent.IsNotFound(err) && externalID != nil {
+		taken, err = c.APIClient.Query().Where(apiclient.ExternalClientID(*externalID)).Only(ctx)
+		if err == nil {
+			return fault.New(fault.NameTaken, "externalClientId", "this client of the identity server is %s already", taken.GlobalID())
+		}
+	}
 	if err != nil {
 		return err
 	}
 	return fault.New(fault.NameTaken, "name", "this name is in use by %s", taken.GlobalID())
+}
+
+// checkExternalID takes it as it is: it is compared with what tokens say.
+func checkExternalID(id string) error {
+	if id == "" || utf8.RuneCountInString(id) > 200 || strings.TrimSpace(id) != id || strings.ContainsFunc(id, unicode.IsControl) {
+		return fault.New(fault.Invalid, "externalClientId", "a client id has 1 to 200 characters, and no spaces around them")
+	}
+	return nil
 }
 
 // checkScopes gives scopes in order and each once. A bot has the chats that it
@@ -125,7 +159,7 @@ func (d *Desk) UpdateAPIClient(ctx context.Context, a APIClientChange) (*ent.API
 		if !slices.Equal(scopes, found.Scopes) {
 			c.operatorEvent(event.KindRightsChanged, found.ID)
 		}
-		return result, c.clientTaken(ctx, err, name)
+		return result, c.clientTaken(ctx, err, name, nil)
 	})
 }
 
@@ -135,6 +169,9 @@ func (d *Desk) RotateAPIClientSecret(ctx context.Context, id globalid.ID, hash [
 	return d.changeClient(ctx, id, expectedVersion, func(_ *change, found *ent.APIClient) (*ent.APIClient, error) {
 		if found.RevokedAt != nil {
 			return nil, fault.New(fault.Refused, "id", "the API client was revoked: make another one")
+		}
+		if found.ExternalClientID != nil {
+			return nil, fault.New(fault.Refused, "id", "the API client signs in at an outside identity server: its secret is there")
 		}
 		return found.Update().SetSecretHash(hash).AddVersion(1).Save(ctx)
 	})

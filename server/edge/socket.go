@@ -29,6 +29,7 @@ import (
 const (
 	closeGoingAway    = websocket.CloseGoingAway // again
 	closeInternal     = websocket.CloseInternalServerErr
+	closeTryLater     = websocket.CloseTryAgainLater // again
 	closeBadMessage   = 4400
 	closeUnauthorized = 4401
 	closeForbidden    = 4403 // again, with a new token
@@ -247,20 +248,23 @@ func (s *socket) init(payload json.RawMessage) bool {
 	if !ok {
 		return s.close(closeForbidden, "Forbidden: connection_init has no authorization")
 	}
-	p, err := s.edge.Auth.Verify(token)
+	p, err := s.edge.Auth.Verify(s.ctx, token)
+	var known *fault.Error
 	switch {
-	case fault.CodeOf(err) != "":
-		return s.close(closeForbidden, "Forbidden: the token is not valid")
-	case err != nil:
+	case err == nil:
+		return s.admit(p)
+	case errors.As(err, &known) && known.Code == fault.Unauthenticated:
+		return s.close(closeForbidden, short("Forbidden: "+known.Message, maxReason))
+	case known == nil:
 		s.edge.Log.Error("cannot check a token", "error", err)
-		return s.close(closeInternal, "cannot check the token now")
 	}
-	return s.admit(p)
+	return s.close(closeTryLater, "cannot check the token now")
 }
 
 func (s *socket) admit(p auth.Principal) bool {
 	s.as = auth.With(s.ctx, p)
 	s.after(p.ExpiresAt.Sub(s.edge.Now()), func() { s.close(closeForbidden, "Forbidden: the token has expired") })
+	p.Distrusted(s.ctx, func() { s.close(closeForbidden, "Forbidden: tokens of this identity server are not accepted any more") })
 	return s.send(frame{Type: "connection_ack"})
 }
 
@@ -301,7 +305,7 @@ func (s *socket) subscribe(f frame) bool {
 	switch {
 	case duplicate:
 		cancel()
-		return s.close(closeDuplicate, "Subscriber for "+short(f.ID)+" already exists")
+		return s.close(closeDuplicate, "Subscriber for "+short(f.ID, 40)+" already exists")
 	case full:
 		cancel()
 		return s.fail(f.ID, gqlerror.List{{
@@ -442,10 +446,13 @@ func (s *socket) stopTimers() {
 	}
 }
 
+// maxReason is how many bytes of a reason a close frame holds, which are 123.
+const maxReason = 120 // and an ellipsis
+
 // short keeps a close reason within what a close frame can hold.
-func short(id string) string {
-	if len(id) > 40 {
-		return id[:40] + "…"
+func short(text string, most int) string {
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return id
+	return text
 }

@@ -52,6 +52,7 @@ func (t events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		var ended context.CancelFunc
 		ctx, ended = context.WithTimeout(ctx, p.ExpiresAt.Sub(t.edge.Now()))
 		defer ended()
+		p.Distrusted(ctx, cancel)
 	}
 	var params graphql.RawParams
 	_ = decode(r.Body, &params) // readBody has seen that it can be

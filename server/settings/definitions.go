@@ -17,6 +17,8 @@ const (
 	IdentityServerURL          Code = "IdentityServerUrl"
 	IdentityServerClientID     Code = "IdentityServerClientId"
 	IdentityServerClientSecret Code = "IdentityServerClientSecret"
+	IdentityServerAudience     Code = "IdentityServerAudience"
+	IdentityServerClaim        Code = "IdentityServerOperatorClaim"
 
 	FacebookAppID              Code = "FacebookAppId"
 	FacebookAppSecret          Code = "FacebookAppSecret"
@@ -51,9 +53,11 @@ type Definition struct {
 
 // All defines every setting, in the order in which they are shown.
 var All = []Definition{
-	{IdentityServerURL, URL, "The OpenID provider that signs people and machines in. At first it is this installation's own.", "", weburl.Parse},
+	{IdentityServerURL, URL, "The OpenID provider that signs people and machines in. At first it is this installation's own.", "", issuer},
 	{IdentityServerClientID, Text, "The client id under which this installation asks the identity server for a token.", "", text},
 	{IdentityServerClientSecret, Secret, "The secret that goes with IdentityServerClientId.", "", text},
+	{IdentityServerAudience, Text, "The audience that tokens of an outside identity server are for; empty is IdentityServerClientId or the public URL.", "", text},
+	{IdentityServerClaim, Text, "The claim in a person's token that is an operator's e-mail. email must not be called unverified.", "email", text},
 	{FacebookAppID, Text, "The id of the Facebook app, from its dashboard.", "", digits},
 	{FacebookAppSecret, Secret, "The secret of the Facebook app, from its dashboard.", "", text},
 	{FacebookWebhookVerifyToken, Secret, "The word that Facebook repeats when it checks the webhook: any, the same here and in the app's dashboard.", "", text},
@@ -61,6 +65,10 @@ var All = []Definition{
 	{SimultaneousChats, Number, "How many chats in progress one operator may have.", "5", between(1, 100)},
 	{SupportContact, Text, "Whom to ask about the set-up: a name, an e-mail address, a telephone number.", "", text},
 }
+
+// trust says whether a setting tells whose tokens are accepted: who changes it can
+// be anybody, an administrator too.
+func (d Definition) trust() bool { return strings.HasPrefix(string(d.Code), "IdentityServer") }
 
 var definitions = func() map[Code]Definition {
 	m := make(map[Code]Definition, len(All))
@@ -72,6 +80,14 @@ var definitions = func() map[Code]Definition {
 
 // longest is how long a value may be, in bytes.
 const longest = 2000
+
+// issuer is compared with what the identity server calls itself, to the last
+// slash: it stays as it is.
+func issuer(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	_, err := weburl.Parse(s)
+	return s, err
+}
 
 func text(s string) (string, error) {
 	s = strings.TrimSpace(s)

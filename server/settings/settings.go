@@ -183,6 +183,7 @@ type Value struct {
 // Change is what is to be changed, all of it or nothing.
 type Change struct {
 	Values          []Value
+	Restricted      bool   // by somebody who may not say whose tokens are accepted
 	DryRun          bool   // only say what would be
 	ExpectedVersion *int64 // fault.Conflict unless this is the version
 }
@@ -243,6 +244,9 @@ func (c Change) check() (map[Code]string, error) {
 		d, known := definitions[v.Code]
 		if _, twice := asked[v.Code]; twice || !known {
 			return nil, fault.New(fault.Invalid, field+".code", "there is no such setting, or it is given twice")
+		}
+		if c.Restricted && d.trust() {
+			return nil, fault.New(fault.Forbidden, "", "only administrators may change %s", d.Code)
 		}
 		asked[v.Code] = ""
 		if v.Value == nil {
