@@ -44,7 +44,7 @@ func TestWhoOpensAChatOfALiveChannelIsGreetedOnce(t *testing.T) {
 		equal(b, "messages without a greeting", len(b.messages(b.newest("dan"))), 1)
 		long := strings.Repeat("я", MaxText+1)
 		_, err := b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: b.channel.GlobalID()}, Greeting: &long})
-		b.refused(err, fault.Invalid, "greeting")
+		b.refused(err, fault.Invalid, "at most")
 		greet("Welcome!")
 		idle := b.connect("another page")
 		must(b.desk.UpdateChannel(ctx, audit.Actor{}, ChannelChange{ChannelRef: ChannelRef{ID: idle.GlobalID()}, Greeting: pointer("Hello")}))
