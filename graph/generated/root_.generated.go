@@ -3240,7 +3240,8 @@ extend type Mutation {
   """
   Connects a Facebook page by a page access token: asks the provider who the
   page is, subscribes it and reads the subscription back. A page already
-  connected is repaired in place. A new channel is inactive and has no queue.
+  connected is repaired in place; by the same token, and with nothing to repair,
+  its channel does not change. A new channel is inactive and has no queue.
   """
   connectFacebookPage(
     "The page."

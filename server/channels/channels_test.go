@@ -50,6 +50,7 @@ type world struct {
 	clock    *messengertest.Clock
 	graph    *messengertest.Graph
 	page     *messengertest.Page
+	desk     *desk.Desk
 	channels *channels.Channels
 	client   *messenger.Client
 	settings *settings.Settings
@@ -82,6 +83,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 		WorkAdded: func() { pool.Signal() }, Now: w.clock.Now, Log: log,
 	})
 	w.must(err)
+	w.desk = d
 	w.inbox = ingest.New(s, d, ingest.Options{AppSecret: func() string { return appSecret }, VerifyToken: func() string { return verifyToken }, Now: w.clock.Now, Log: log})
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
@@ -324,6 +326,34 @@ func TestConnectingAgainRepairsTheChannelInPlace(t *testing.T) {
 		}
 		if n, err := w.store.Client().Message.Query().Count(ctx); err != nil || n != 1 {
 			w.Errorf("%d messages, %v", n, err)
+		}
+	})
+}
+
+func TestConnectingAgainByTheSameTokenChangesNothingUnlessSomethingIsToBeRepaired(t *testing.T) {
+	onBoth(t, func(w *world) {
+		written := func() int {
+			client := w.store.Client()
+			return client.Event.Query().CountX(ctx) + client.AuditEntry.Query().CountX(ctx)
+		}
+		first := w.connect(w.page.Token)
+		before := written()
+		if again := w.connect(" " + w.page.Token + "\n"); again.ID != first.ID || again.Version != first.Version || written() != before {
+			w.Errorf("%d versions and %d rows more", again.Version-first.Version, written()-before)
+		}
+		ref := desk.ChannelRef{ID: first.GlobalID()}
+		for what, spoil := range map[string]func() error{
+			"disconnected":                func() error { _, err := w.channels.Disconnect(ctx, audit.Actor{}, ref); return err },
+			"archived":                    func() error { _, err := w.desk.Archive(ctx, audit.Actor{}, ref, true); return err },
+			"of another name":             func() error { return w.channel().Update().SetName("Once upon a time").Exec(ctx) },
+			"sealed with a key that went": func() error { return w.channel().Update().SetToken([]byte("?")).Exec(ctx) },
+		} {
+			w.must(spoil())
+			ch := w.connect(w.page.Token)
+			token, err := w.channels.Token(ch)
+			if ch.State != channel.StateConnected || ch.ArchivedAt != nil || ch.Name != first.Name || token != w.page.Token {
+				w.Errorf("a channel that was %s is not repaired: %+v %v", what, ch, err)
+			}
 		}
 	})
 }
