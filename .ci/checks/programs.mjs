@@ -40,8 +40,9 @@ export async function stop() {
 process.on('exit', () => running.forEach((program) => program.kill('SIGKILL')))
 process.on('SIGTERM', () => process.exit(1))
 
-// Starts a simulator, and a Parley as in production that takes it for Facebook and knows no Facebook app yet. Gives the
-// function that controls the simulator and that which stops both; $PARLEY_URL, $EMAIL and $PASSWORD are set.
+// Starts a simulator, and a Parley as in production that takes it for Facebook and knows no Facebook app yet. HOME in a
+// flag is Parley's address. Gives what controls the simulator, what it was asked, and what stops both; sets $PARLEY_URL
+// and, of the administrator, $EMAIL and $PASSWORD.
 export async function startParley(...simulated) {
   const folder = await mkdtemp(join(tmpdir(), 'parley-check-'))
   const home = `http://127.0.0.1:${await freePort()}`
@@ -63,6 +64,7 @@ export async function startParley(...simulated) {
       if (!response.ok) throw new Error(`${path}: ${JSON.stringify(answer)}`)
       return answer
     },
+    log: async () => (await fetch(`${facebook}/_sim/log`)).json(),
     async stop() {
       await stop()
       await rm(folder, { recursive: true })

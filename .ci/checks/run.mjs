@@ -27,7 +27,7 @@ try {
   Object.assign(process.env, { PARLEY_URL: demo[1], EMAIL: demo[2], PASSWORD: demo[3], SIM_URL: sim[1] })
   await check(['protocol.mjs', 'live.mjs', 'browser.mjs', 'messaging-api-messenger.mjs'])
   await stop()
-  await check(['setup.mjs'])
+  await check(['setup.mjs', 'login.mjs'])
 } catch (error) {
   failed++
   console.error(error)
