@@ -76,6 +76,7 @@ func formsOf(text string) map[string]string {
 			forms[fmt.Sprintf("%s after %d bytes", name, before)] = whole[(before*8+5)/6 : (before+len(text))*8/6]
 		}
 	}
+	maps.DeleteFunc(forms, func(form, look string) bool { return form != asItIs && look == text })
 	return forms
 }
 

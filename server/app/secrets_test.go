@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,22 +11,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"parley/server/app/apptest"
 	"parley/server/settings"
 )
-
-// A secret that an installation knows is looked for in all that it writes and
-// says, after a run that gives it every kind of secret and every reason to
-// repeat one: what Facebook and an identity server say has them in it, too.
-//
-// The answers that show a secret once by design are cut at that place; what they
-// show is looked for everywhere else.
 
 const (
 	tokenMark = "MARKEDxTOKEN"
@@ -40,10 +29,15 @@ type run struct {
 	t       *testing.T
 	secrets *marks
 	answers *answers
-	first   string // cursor
+	stray   apptest.Log // of what has no log of its own
+	first   string      // cursor
 	wrong   int
 }
 
+// All secrets of an installation are looked for in all that it writes and says,
+// after a run that gives it every kind of secret and every reason to repeat one:
+// what Facebook and an identity server say has them in it, too. Answers are cut
+// where they show a secret by design, and what that is is looked for as well.
 func TestNoSecretIsInTheDatabaseTheLogAnEventOrAnAnswer(t *testing.T) {
 	for _, postgres := range []bool{false, true} {
 		t.Run(map[bool]string{false: "sqlite", true: "postgres"}[postgres], func(t *testing.T) {
@@ -62,12 +56,11 @@ func TestNoSecretIsInTheDatabaseTheLogAnEventOrAnAnswer(t *testing.T) {
 
 func start(t *testing.T, postgres bool) *run {
 	r := &run{t: t, secrets: &marks{}}
-	var log apptest.Log // of what has no log of its own
 	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	slog.SetDefault(slog.New(slog.NewTextHandler(&r.stray, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	r.world = apptest.Start(t, apptest.Options{Postgres: postgres, Bare: true, LogLevel: slog.LevelDebug, TokenMark: tokenMark})
-	r.answers = &answers{secrets: r.secrets, defaultLog: &log}
+	r.answers = &answers{secrets: r.secrets}
 	app, err := url.Parse(r.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -102,55 +95,6 @@ func (r *run) secretKey() string {
 	return strings.TrimSpace(string(key))
 }
 
-// answers are those of the app, in order.
-type answers struct {
-	secrets    *marks
-	defaultLog *apptest.Log
-
-	mu    sync.Mutex
-	kept  bytes.Buffer
-	twice []string // what was shown again that is shown once
-}
-
-// byDesign are the places where an answer shows a secret, and the state of a
-// login in the address to open.
-var byDesign = regexp.MustCompile(`("(?:accessToken|refreshToken|clientSecret|access_token)":"|[?&;]state=|\\u0026state=)([^"&\\]+)`)
-
-func (a *answers) keep(answer *http.Response) error {
-	if answer.StatusCode == http.StatusSwitchingProtocols {
-		return nil
-	}
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return err
-	}
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, shown := range byDesign.FindAllSubmatch(body, -1) {
-		if !a.secrets.add("shown as "+string(shown[1]), string(shown[2])) {
-			a.twice = append(a.twice, string(shown[0]))
-		}
-	}
-	_ = answer.Header.Write(&a.kept)
-	a.kept.Write(byDesign.ReplaceAll(body, []byte("$1…")))
-	a.kept.WriteByte('\n')
-	return nil
-}
-
-// note keeps what was said otherwise than in an answer.
-func (a *answers) note(said ...any) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	fmt.Fprintln(&a.kept, said...)
-}
-
-func (a *answers) all() []byte {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.kept.Bytes())
-}
-
 // another is a secret nobody knows, to be refused.
 func (r *run) another(what string) string {
 	r.wrong++
@@ -178,7 +122,7 @@ func (r *run) search() {
 		}
 	}
 	places := map[string][]byte{
-		"the database": contents(r.t, r.Store), "the log": []byte(r.Log.String() + r.answers.defaultLog.String()),
+		"the database": contents(r.t, r.Store), "the log": []byte(r.Log.String() + r.stray.String()),
 		"an event": r.events(), "an answer": r.answers.all(),
 	}
 	if !r.Options.Postgres {
