@@ -71,6 +71,9 @@ const (
 	ActionChannelArchived     Action = "CHANNEL_ARCHIVED"
 	ActionChannelUnarchived   Action = "CHANNEL_UNARCHIVED"
 	ActionChannelDeleted      Action = "CHANNEL_DELETED"
+	ActionQuickReplyCreated   Action = "QUICK_REPLY_CREATED"
+	ActionQuickReplyChanged   Action = "QUICK_REPLY_CHANGED"
+	ActionQuickReplyDeleted   Action = "QUICK_REPLY_DELETED"
 )
 
 func (a Action) String() string {
@@ -80,7 +83,7 @@ func (a Action) String() string {
 // ActionValidator is a validator for the "action" field enum values. It is called by the builders before save.
 func ActionValidator(a Action) error {
 	switch a {
-	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted:
+	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted, ActionQuickReplyCreated, ActionQuickReplyChanged, ActionQuickReplyDeleted:
 		return nil
 	default:
 		return fmt.Errorf("auditentry: invalid enum value for action field: %q", a)

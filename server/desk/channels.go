@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"golang.org/x/text/language"
 
 	"parley/ent"
 	"parley/ent/auditentry"
@@ -328,11 +327,11 @@ type Queued struct{ ID globalid.ID }
 // a queue are routed to its queue.
 func (d *Desk) UpdateChannel(ctx context.Context, by audit.Actor, u ChannelChange) (*ent.Channel, error) {
 	if u.Language != nil && *u.Language != "" {
-		tag, err := language.Parse(*u.Language)
+		tag, err := canonicalLanguage("language", *u.Language)
 		if err != nil {
-			return nil, fault.New(fault.Invalid, "language", "this is not a language tag such as de or pt-BR")
+			return nil, err
 		}
-		u.Language = pointer(tag.String())
+		u.Language = &tag
 	}
 	return d.changeChannel(ctx, by, u.ChannelRef, auditentry.ActionChannelChanged, func(c *change, _ *ent.Channel, update *ent.ChannelUpdateOne) error {
 		update.SetNillableActive(u.Active).SetNillableLanguage(u.Language)
