@@ -29,6 +29,9 @@ import (
 	"parley/ent/operator"
 	"parley/ent/queue"
 	"parley/ent/queuemember"
+	"parley/ent/quickreply"
+	"parley/ent/quickreplyqueue"
+	"parley/ent/quickreplytext"
 	"parley/ent/segment"
 	"parley/ent/session"
 	"parley/ent/setting"
@@ -85,6 +88,12 @@ type Client struct {
 	Queue *QueueClient
 	// QueueMember is the client for interacting with the QueueMember builders.
 	QueueMember *QueueMemberClient
+	// QuickReply is the client for interacting with the QuickReply builders.
+	QuickReply *QuickReplyClient
+	// QuickReplyQueue is the client for interacting with the QuickReplyQueue builders.
+	QuickReplyQueue *QuickReplyQueueClient
+	// QuickReplyText is the client for interacting with the QuickReplyText builders.
+	QuickReplyText *QuickReplyTextClient
 	// Segment is the client for interacting with the Segment builders.
 	Segment *SegmentClient
 	// Session is the client for interacting with the Session builders.
@@ -128,6 +137,9 @@ func (c *Client) init() {
 	c.Operator = NewOperatorClient(c.config)
 	c.Queue = NewQueueClient(c.config)
 	c.QueueMember = NewQueueMemberClient(c.config)
+	c.QuickReply = NewQuickReplyClient(c.config)
+	c.QuickReplyQueue = NewQuickReplyQueueClient(c.config)
+	c.QuickReplyText = NewQuickReplyTextClient(c.config)
 	c.Segment = NewSegmentClient(c.config)
 	c.Session = NewSessionClient(c.config)
 	c.Setting = NewSettingClient(c.config)
@@ -225,33 +237,36 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:            ctx,
-		config:         cfg,
-		APIClient:      NewAPIClientClient(cfg),
-		AuditEntry:     NewAuditEntryClient(cfg),
-		Channel:        NewChannelClient(cfg),
-		ChannelCheck:   NewChannelCheckClient(cfg),
-		Chat:           NewChatClient(cfg),
-		ChatRead:       NewChatReadClient(cfg),
-		Contact:        NewContactClient(cfg),
-		DataDeletion:   NewDataDeletionClient(cfg),
-		Delivery:       NewDeliveryClient(cfg),
-		Event:          NewEventClient(cfg),
-		EventEpoch:     NewEventEpochClient(cfg),
-		FacebookLogin:  NewFacebookLoginClient(cfg),
-		IdempotencyKey: NewIdempotencyKeyClient(cfg),
-		Identity:       NewIdentityClient(cfg),
-		Message:        NewMessageClient(cfg),
-		Operator:       NewOperatorClient(cfg),
-		Queue:          NewQueueClient(cfg),
-		QueueMember:    NewQueueMemberClient(cfg),
-		Segment:        NewSegmentClient(cfg),
-		Session:        NewSessionClient(cfg),
-		Setting:        NewSettingClient(cfg),
-		SignInAttempt:  NewSignInAttemptClient(cfg),
-		SigningKey:     NewSigningKeyClient(cfg),
-		WebhookEvent:   NewWebhookEventClient(cfg),
-		Work:           NewWorkClient(cfg),
+		ctx:             ctx,
+		config:          cfg,
+		APIClient:       NewAPIClientClient(cfg),
+		AuditEntry:      NewAuditEntryClient(cfg),
+		Channel:         NewChannelClient(cfg),
+		ChannelCheck:    NewChannelCheckClient(cfg),
+		Chat:            NewChatClient(cfg),
+		ChatRead:        NewChatReadClient(cfg),
+		Contact:         NewContactClient(cfg),
+		DataDeletion:    NewDataDeletionClient(cfg),
+		Delivery:        NewDeliveryClient(cfg),
+		Event:           NewEventClient(cfg),
+		EventEpoch:      NewEventEpochClient(cfg),
+		FacebookLogin:   NewFacebookLoginClient(cfg),
+		IdempotencyKey:  NewIdempotencyKeyClient(cfg),
+		Identity:        NewIdentityClient(cfg),
+		Message:         NewMessageClient(cfg),
+		Operator:        NewOperatorClient(cfg),
+		Queue:           NewQueueClient(cfg),
+		QueueMember:     NewQueueMemberClient(cfg),
+		QuickReply:      NewQuickReplyClient(cfg),
+		QuickReplyQueue: NewQuickReplyQueueClient(cfg),
+		QuickReplyText:  NewQuickReplyTextClient(cfg),
+		Segment:         NewSegmentClient(cfg),
+		Session:         NewSessionClient(cfg),
+		Setting:         NewSettingClient(cfg),
+		SignInAttempt:   NewSignInAttemptClient(cfg),
+		SigningKey:      NewSigningKeyClient(cfg),
+		WebhookEvent:    NewWebhookEventClient(cfg),
+		Work:            NewWorkClient(cfg),
 	}, nil
 }
 
@@ -269,33 +284,36 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:            ctx,
-		config:         cfg,
-		APIClient:      NewAPIClientClient(cfg),
-		AuditEntry:     NewAuditEntryClient(cfg),
-		Channel:        NewChannelClient(cfg),
-		ChannelCheck:   NewChannelCheckClient(cfg),
-		Chat:           NewChatClient(cfg),
-		ChatRead:       NewChatReadClient(cfg),
-		Contact:        NewContactClient(cfg),
-		DataDeletion:   NewDataDeletionClient(cfg),
-		Delivery:       NewDeliveryClient(cfg),
-		Event:          NewEventClient(cfg),
-		EventEpoch:     NewEventEpochClient(cfg),
-		FacebookLogin:  NewFacebookLoginClient(cfg),
-		IdempotencyKey: NewIdempotencyKeyClient(cfg),
-		Identity:       NewIdentityClient(cfg),
-		Message:        NewMessageClient(cfg),
-		Operator:       NewOperatorClient(cfg),
-		Queue:          NewQueueClient(cfg),
-		QueueMember:    NewQueueMemberClient(cfg),
-		Segment:        NewSegmentClient(cfg),
-		Session:        NewSessionClient(cfg),
-		Setting:        NewSettingClient(cfg),
-		SignInAttempt:  NewSignInAttemptClient(cfg),
-		SigningKey:     NewSigningKeyClient(cfg),
-		WebhookEvent:   NewWebhookEventClient(cfg),
-		Work:           NewWorkClient(cfg),
+		ctx:             ctx,
+		config:          cfg,
+		APIClient:       NewAPIClientClient(cfg),
+		AuditEntry:      NewAuditEntryClient(cfg),
+		Channel:         NewChannelClient(cfg),
+		ChannelCheck:    NewChannelCheckClient(cfg),
+		Chat:            NewChatClient(cfg),
+		ChatRead:        NewChatReadClient(cfg),
+		Contact:         NewContactClient(cfg),
+		DataDeletion:    NewDataDeletionClient(cfg),
+		Delivery:        NewDeliveryClient(cfg),
+		Event:           NewEventClient(cfg),
+		EventEpoch:      NewEventEpochClient(cfg),
+		FacebookLogin:   NewFacebookLoginClient(cfg),
+		IdempotencyKey:  NewIdempotencyKeyClient(cfg),
+		Identity:        NewIdentityClient(cfg),
+		Message:         NewMessageClient(cfg),
+		Operator:        NewOperatorClient(cfg),
+		Queue:           NewQueueClient(cfg),
+		QueueMember:     NewQueueMemberClient(cfg),
+		QuickReply:      NewQuickReplyClient(cfg),
+		QuickReplyQueue: NewQuickReplyQueueClient(cfg),
+		QuickReplyText:  NewQuickReplyTextClient(cfg),
+		Segment:         NewSegmentClient(cfg),
+		Session:         NewSessionClient(cfg),
+		Setting:         NewSettingClient(cfg),
+		SignInAttempt:   NewSignInAttemptClient(cfg),
+		SigningKey:      NewSigningKeyClient(cfg),
+		WebhookEvent:    NewWebhookEventClient(cfg),
+		Work:            NewWorkClient(cfg),
 	}, nil
 }
 
@@ -328,8 +346,8 @@ func (c *Client) Use(hooks ...Hook) {
 		c.APIClient, c.AuditEntry, c.Channel, c.ChannelCheck, c.Chat, c.ChatRead,
 		c.Contact, c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
 		c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue, c.QueueMember,
-		c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent,
-		c.Work,
+		c.QuickReply, c.QuickReplyQueue, c.QuickReplyText, c.Segment, c.Session,
+		c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent, c.Work,
 	} {
 		n.Use(hooks...)
 	}
@@ -342,8 +360,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.APIClient, c.AuditEntry, c.Channel, c.ChannelCheck, c.Chat, c.ChatRead,
 		c.Contact, c.DataDeletion, c.Delivery, c.Event, c.EventEpoch, c.FacebookLogin,
 		c.IdempotencyKey, c.Identity, c.Message, c.Operator, c.Queue, c.QueueMember,
-		c.Segment, c.Session, c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent,
-		c.Work,
+		c.QuickReply, c.QuickReplyQueue, c.QuickReplyText, c.Segment, c.Session,
+		c.Setting, c.SignInAttempt, c.SigningKey, c.WebhookEvent, c.Work,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -388,6 +406,12 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Queue.mutate(ctx, m)
 	case *QueueMemberMutation:
 		return c.QueueMember.mutate(ctx, m)
+	case *QuickReplyMutation:
+		return c.QuickReply.mutate(ctx, m)
+	case *QuickReplyQueueMutation:
+		return c.QuickReplyQueue.mutate(ctx, m)
+	case *QuickReplyTextMutation:
+		return c.QuickReplyText.mutate(ctx, m)
 	case *SegmentMutation:
 		return c.Segment.mutate(ctx, m)
 	case *SessionMutation:
@@ -3041,6 +3065,485 @@ func (c *QueueMemberClient) mutate(ctx context.Context, m *QueueMemberMutation) 
 	}
 }
 
+// QuickReplyClient is a client for the QuickReply schema.
+type QuickReplyClient struct {
+	config
+}
+
+// NewQuickReplyClient returns a client for the QuickReply from the given config.
+func NewQuickReplyClient(c config) *QuickReplyClient {
+	return &QuickReplyClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `quickreply.Hooks(f(g(h())))`.
+func (c *QuickReplyClient) Use(hooks ...Hook) {
+	c.hooks.QuickReply = append(c.hooks.QuickReply, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `quickreply.Intercept(f(g(h())))`.
+func (c *QuickReplyClient) Intercept(interceptors ...Interceptor) {
+	c.inters.QuickReply = append(c.inters.QuickReply, interceptors...)
+}
+
+// Create returns a builder for creating a QuickReply entity.
+func (c *QuickReplyClient) Create() *QuickReplyCreate {
+	mutation := newQuickReplyMutation(c.config, OpCreate)
+	return &QuickReplyCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of QuickReply entities.
+func (c *QuickReplyClient) CreateBulk(builders ...*QuickReplyCreate) *QuickReplyCreateBulk {
+	return &QuickReplyCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *QuickReplyClient) MapCreateBulk(slice any, setFunc func(*QuickReplyCreate, int)) *QuickReplyCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &QuickReplyCreateBulk{err: fmt.Errorf("calling to QuickReplyClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*QuickReplyCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &QuickReplyCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for QuickReply.
+func (c *QuickReplyClient) Update() *QuickReplyUpdate {
+	mutation := newQuickReplyMutation(c.config, OpUpdate)
+	return &QuickReplyUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *QuickReplyClient) UpdateOne(_m *QuickReply) *QuickReplyUpdateOne {
+	mutation := newQuickReplyMutation(c.config, OpUpdateOne, withQuickReply(_m))
+	return &QuickReplyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *QuickReplyClient) UpdateOneID(id uuid.UUID) *QuickReplyUpdateOne {
+	mutation := newQuickReplyMutation(c.config, OpUpdateOne, withQuickReplyID(id))
+	return &QuickReplyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for QuickReply.
+func (c *QuickReplyClient) Delete() *QuickReplyDelete {
+	mutation := newQuickReplyMutation(c.config, OpDelete)
+	return &QuickReplyDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *QuickReplyClient) DeleteOne(_m *QuickReply) *QuickReplyDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *QuickReplyClient) DeleteOneID(id uuid.UUID) *QuickReplyDeleteOne {
+	builder := c.Delete().Where(quickreply.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &QuickReplyDeleteOne{builder}
+}
+
+// Query returns a query builder for QuickReply.
+func (c *QuickReplyClient) Query() *QuickReplyQuery {
+	return &QuickReplyQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeQuickReply},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a QuickReply entity by its id.
+func (c *QuickReplyClient) Get(ctx context.Context, id uuid.UUID) (*QuickReply, error) {
+	return c.Query().Where(quickreply.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *QuickReplyClient) GetX(ctx context.Context, id uuid.UUID) *QuickReply {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryScopes queries the scopes edge of a QuickReply.
+func (c *QuickReplyClient) QueryScopes(_m *QuickReply) *QuickReplyQueueQuery {
+	query := (&QuickReplyQueueClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quickreply.Table, quickreply.FieldID, id),
+			sqlgraph.To(quickreplyqueue.Table, quickreplyqueue.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, quickreply.ScopesTable, quickreply.ScopesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTexts queries the texts edge of a QuickReply.
+func (c *QuickReplyClient) QueryTexts(_m *QuickReply) *QuickReplyTextQuery {
+	query := (&QuickReplyTextClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quickreply.Table, quickreply.FieldID, id),
+			sqlgraph.To(quickreplytext.Table, quickreplytext.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, quickreply.TextsTable, quickreply.TextsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *QuickReplyClient) Hooks() []Hook {
+	return c.hooks.QuickReply
+}
+
+// Interceptors returns the client interceptors.
+func (c *QuickReplyClient) Interceptors() []Interceptor {
+	return c.inters.QuickReply
+}
+
+func (c *QuickReplyClient) mutate(ctx context.Context, m *QuickReplyMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&QuickReplyCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&QuickReplyUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&QuickReplyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&QuickReplyDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown QuickReply mutation op: %q", m.Op())
+	}
+}
+
+// QuickReplyQueueClient is a client for the QuickReplyQueue schema.
+type QuickReplyQueueClient struct {
+	config
+}
+
+// NewQuickReplyQueueClient returns a client for the QuickReplyQueue from the given config.
+func NewQuickReplyQueueClient(c config) *QuickReplyQueueClient {
+	return &QuickReplyQueueClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `quickreplyqueue.Hooks(f(g(h())))`.
+func (c *QuickReplyQueueClient) Use(hooks ...Hook) {
+	c.hooks.QuickReplyQueue = append(c.hooks.QuickReplyQueue, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `quickreplyqueue.Intercept(f(g(h())))`.
+func (c *QuickReplyQueueClient) Intercept(interceptors ...Interceptor) {
+	c.inters.QuickReplyQueue = append(c.inters.QuickReplyQueue, interceptors...)
+}
+
+// Create returns a builder for creating a QuickReplyQueue entity.
+func (c *QuickReplyQueueClient) Create() *QuickReplyQueueCreate {
+	mutation := newQuickReplyQueueMutation(c.config, OpCreate)
+	return &QuickReplyQueueCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of QuickReplyQueue entities.
+func (c *QuickReplyQueueClient) CreateBulk(builders ...*QuickReplyQueueCreate) *QuickReplyQueueCreateBulk {
+	return &QuickReplyQueueCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *QuickReplyQueueClient) MapCreateBulk(slice any, setFunc func(*QuickReplyQueueCreate, int)) *QuickReplyQueueCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &QuickReplyQueueCreateBulk{err: fmt.Errorf("calling to QuickReplyQueueClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*QuickReplyQueueCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &QuickReplyQueueCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for QuickReplyQueue.
+func (c *QuickReplyQueueClient) Update() *QuickReplyQueueUpdate {
+	mutation := newQuickReplyQueueMutation(c.config, OpUpdate)
+	return &QuickReplyQueueUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *QuickReplyQueueClient) UpdateOne(_m *QuickReplyQueue) *QuickReplyQueueUpdateOne {
+	mutation := newQuickReplyQueueMutation(c.config, OpUpdateOne, withQuickReplyQueue(_m))
+	return &QuickReplyQueueUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *QuickReplyQueueClient) UpdateOneID(id int) *QuickReplyQueueUpdateOne {
+	mutation := newQuickReplyQueueMutation(c.config, OpUpdateOne, withQuickReplyQueueID(id))
+	return &QuickReplyQueueUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for QuickReplyQueue.
+func (c *QuickReplyQueueClient) Delete() *QuickReplyQueueDelete {
+	mutation := newQuickReplyQueueMutation(c.config, OpDelete)
+	return &QuickReplyQueueDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *QuickReplyQueueClient) DeleteOne(_m *QuickReplyQueue) *QuickReplyQueueDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *QuickReplyQueueClient) DeleteOneID(id int) *QuickReplyQueueDeleteOne {
+	builder := c.Delete().Where(quickreplyqueue.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &QuickReplyQueueDeleteOne{builder}
+}
+
+// Query returns a query builder for QuickReplyQueue.
+func (c *QuickReplyQueueClient) Query() *QuickReplyQueueQuery {
+	return &QuickReplyQueueQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeQuickReplyQueue},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a QuickReplyQueue entity by its id.
+func (c *QuickReplyQueueClient) Get(ctx context.Context, id int) (*QuickReplyQueue, error) {
+	return c.Query().Where(quickreplyqueue.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *QuickReplyQueueClient) GetX(ctx context.Context, id int) *QuickReplyQueue {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryQuickReply queries the quick_reply edge of a QuickReplyQueue.
+func (c *QuickReplyQueueClient) QueryQuickReply(_m *QuickReplyQueue) *QuickReplyQuery {
+	query := (&QuickReplyClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quickreplyqueue.Table, quickreplyqueue.FieldID, id),
+			sqlgraph.To(quickreply.Table, quickreply.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, quickreplyqueue.QuickReplyTable, quickreplyqueue.QuickReplyColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryQueue queries the queue edge of a QuickReplyQueue.
+func (c *QuickReplyQueueClient) QueryQueue(_m *QuickReplyQueue) *QueueQuery {
+	query := (&QueueClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quickreplyqueue.Table, quickreplyqueue.FieldID, id),
+			sqlgraph.To(queue.Table, queue.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, quickreplyqueue.QueueTable, quickreplyqueue.QueueColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *QuickReplyQueueClient) Hooks() []Hook {
+	return c.hooks.QuickReplyQueue
+}
+
+// Interceptors returns the client interceptors.
+func (c *QuickReplyQueueClient) Interceptors() []Interceptor {
+	return c.inters.QuickReplyQueue
+}
+
+func (c *QuickReplyQueueClient) mutate(ctx context.Context, m *QuickReplyQueueMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&QuickReplyQueueCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&QuickReplyQueueUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&QuickReplyQueueUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&QuickReplyQueueDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown QuickReplyQueue mutation op: %q", m.Op())
+	}
+}
+
+// QuickReplyTextClient is a client for the QuickReplyText schema.
+type QuickReplyTextClient struct {
+	config
+}
+
+// NewQuickReplyTextClient returns a client for the QuickReplyText from the given config.
+func NewQuickReplyTextClient(c config) *QuickReplyTextClient {
+	return &QuickReplyTextClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `quickreplytext.Hooks(f(g(h())))`.
+func (c *QuickReplyTextClient) Use(hooks ...Hook) {
+	c.hooks.QuickReplyText = append(c.hooks.QuickReplyText, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `quickreplytext.Intercept(f(g(h())))`.
+func (c *QuickReplyTextClient) Intercept(interceptors ...Interceptor) {
+	c.inters.QuickReplyText = append(c.inters.QuickReplyText, interceptors...)
+}
+
+// Create returns a builder for creating a QuickReplyText entity.
+func (c *QuickReplyTextClient) Create() *QuickReplyTextCreate {
+	mutation := newQuickReplyTextMutation(c.config, OpCreate)
+	return &QuickReplyTextCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of QuickReplyText entities.
+func (c *QuickReplyTextClient) CreateBulk(builders ...*QuickReplyTextCreate) *QuickReplyTextCreateBulk {
+	return &QuickReplyTextCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *QuickReplyTextClient) MapCreateBulk(slice any, setFunc func(*QuickReplyTextCreate, int)) *QuickReplyTextCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &QuickReplyTextCreateBulk{err: fmt.Errorf("calling to QuickReplyTextClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*QuickReplyTextCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &QuickReplyTextCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for QuickReplyText.
+func (c *QuickReplyTextClient) Update() *QuickReplyTextUpdate {
+	mutation := newQuickReplyTextMutation(c.config, OpUpdate)
+	return &QuickReplyTextUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *QuickReplyTextClient) UpdateOne(_m *QuickReplyText) *QuickReplyTextUpdateOne {
+	mutation := newQuickReplyTextMutation(c.config, OpUpdateOne, withQuickReplyText(_m))
+	return &QuickReplyTextUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *QuickReplyTextClient) UpdateOneID(id int) *QuickReplyTextUpdateOne {
+	mutation := newQuickReplyTextMutation(c.config, OpUpdateOne, withQuickReplyTextID(id))
+	return &QuickReplyTextUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for QuickReplyText.
+func (c *QuickReplyTextClient) Delete() *QuickReplyTextDelete {
+	mutation := newQuickReplyTextMutation(c.config, OpDelete)
+	return &QuickReplyTextDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *QuickReplyTextClient) DeleteOne(_m *QuickReplyText) *QuickReplyTextDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *QuickReplyTextClient) DeleteOneID(id int) *QuickReplyTextDeleteOne {
+	builder := c.Delete().Where(quickreplytext.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &QuickReplyTextDeleteOne{builder}
+}
+
+// Query returns a query builder for QuickReplyText.
+func (c *QuickReplyTextClient) Query() *QuickReplyTextQuery {
+	return &QuickReplyTextQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeQuickReplyText},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a QuickReplyText entity by its id.
+func (c *QuickReplyTextClient) Get(ctx context.Context, id int) (*QuickReplyText, error) {
+	return c.Query().Where(quickreplytext.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *QuickReplyTextClient) GetX(ctx context.Context, id int) *QuickReplyText {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryQuickReply queries the quick_reply edge of a QuickReplyText.
+func (c *QuickReplyTextClient) QueryQuickReply(_m *QuickReplyText) *QuickReplyQuery {
+	query := (&QuickReplyClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(quickreplytext.Table, quickreplytext.FieldID, id),
+			sqlgraph.To(quickreply.Table, quickreply.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, quickreplytext.QuickReplyTable, quickreplytext.QuickReplyColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *QuickReplyTextClient) Hooks() []Hook {
+	return c.hooks.QuickReplyText
+}
+
+// Interceptors returns the client interceptors.
+func (c *QuickReplyTextClient) Interceptors() []Interceptor {
+	return c.inters.QuickReplyText
+}
+
+func (c *QuickReplyTextClient) mutate(ctx context.Context, m *QuickReplyTextMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&QuickReplyTextCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&QuickReplyTextUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&QuickReplyTextUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&QuickReplyTextDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown QuickReplyText mutation op: %q", m.Op())
+	}
+}
+
 // SegmentClient is a client for the Segment schema.
 type SegmentClient struct {
 	config
@@ -4009,13 +4512,15 @@ type (
 	hooks struct {
 		APIClient, AuditEntry, Channel, ChannelCheck, Chat, ChatRead, Contact,
 		DataDeletion, Delivery, Event, EventEpoch, FacebookLogin, IdempotencyKey,
-		Identity, Message, Operator, Queue, QueueMember, Segment, Session, Setting,
-		SignInAttempt, SigningKey, WebhookEvent, Work []ent.Hook
+		Identity, Message, Operator, Queue, QueueMember, QuickReply, QuickReplyQueue,
+		QuickReplyText, Segment, Session, Setting, SignInAttempt, SigningKey,
+		WebhookEvent, Work []ent.Hook
 	}
 	inters struct {
 		APIClient, AuditEntry, Channel, ChannelCheck, Chat, ChatRead, Contact,
 		DataDeletion, Delivery, Event, EventEpoch, FacebookLogin, IdempotencyKey,
-		Identity, Message, Operator, Queue, QueueMember, Segment, Session, Setting,
-		SignInAttempt, SigningKey, WebhookEvent, Work []ent.Interceptor
+		Identity, Message, Operator, Queue, QueueMember, QuickReply, QuickReplyQueue,
+		QuickReplyText, Segment, Session, Setting, SignInAttempt, SigningKey,
+		WebhookEvent, Work []ent.Interceptor
 	}
 )

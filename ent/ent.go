@@ -24,6 +24,9 @@ import (
 	"parley/ent/operator"
 	"parley/ent/queue"
 	"parley/ent/queuemember"
+	"parley/ent/quickreply"
+	"parley/ent/quickreplyqueue"
+	"parley/ent/quickreplytext"
 	"parley/ent/segment"
 	"parley/ent/session"
 	"parley/ent/setting"
@@ -97,31 +100,34 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			apiclient.Table:      apiclient.ValidColumn,
-			auditentry.Table:     auditentry.ValidColumn,
-			channel.Table:        channel.ValidColumn,
-			channelcheck.Table:   channelcheck.ValidColumn,
-			chat.Table:           chat.ValidColumn,
-			chatread.Table:       chatread.ValidColumn,
-			contact.Table:        contact.ValidColumn,
-			datadeletion.Table:   datadeletion.ValidColumn,
-			delivery.Table:       delivery.ValidColumn,
-			event.Table:          event.ValidColumn,
-			eventepoch.Table:     eventepoch.ValidColumn,
-			facebooklogin.Table:  facebooklogin.ValidColumn,
-			idempotencykey.Table: idempotencykey.ValidColumn,
-			identity.Table:       identity.ValidColumn,
-			message.Table:        message.ValidColumn,
-			operator.Table:       operator.ValidColumn,
-			queue.Table:          queue.ValidColumn,
-			queuemember.Table:    queuemember.ValidColumn,
-			segment.Table:        segment.ValidColumn,
-			session.Table:        session.ValidColumn,
-			setting.Table:        setting.ValidColumn,
-			signinattempt.Table:  signinattempt.ValidColumn,
-			signingkey.Table:     signingkey.ValidColumn,
-			webhookevent.Table:   webhookevent.ValidColumn,
-			work.Table:           work.ValidColumn,
+			apiclient.Table:       apiclient.ValidColumn,
+			auditentry.Table:      auditentry.ValidColumn,
+			channel.Table:         channel.ValidColumn,
+			channelcheck.Table:    channelcheck.ValidColumn,
+			chat.Table:            chat.ValidColumn,
+			chatread.Table:        chatread.ValidColumn,
+			contact.Table:         contact.ValidColumn,
+			datadeletion.Table:    datadeletion.ValidColumn,
+			delivery.Table:        delivery.ValidColumn,
+			event.Table:           event.ValidColumn,
+			eventepoch.Table:      eventepoch.ValidColumn,
+			facebooklogin.Table:   facebooklogin.ValidColumn,
+			idempotencykey.Table:  idempotencykey.ValidColumn,
+			identity.Table:        identity.ValidColumn,
+			message.Table:         message.ValidColumn,
+			operator.Table:        operator.ValidColumn,
+			queue.Table:           queue.ValidColumn,
+			queuemember.Table:     queuemember.ValidColumn,
+			quickreply.Table:      quickreply.ValidColumn,
+			quickreplyqueue.Table: quickreplyqueue.ValidColumn,
+			quickreplytext.Table:  quickreplytext.ValidColumn,
+			segment.Table:         segment.ValidColumn,
+			session.Table:         session.ValidColumn,
+			setting.Table:         setting.ValidColumn,
+			signinattempt.Table:   signinattempt.ValidColumn,
+			signingkey.Table:      signingkey.ValidColumn,
+			webhookevent.Table:    webhookevent.ValidColumn,
+			work.Table:            work.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

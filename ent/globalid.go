@@ -84,3 +84,9 @@ func (n *Queue) GlobalID() globalid.ID { return globalid.Of("queue", n.ID) }
 
 // IsNode marks the type for the API's Node interface.
 func (*Queue) IsNode() {}
+
+// GlobalID is the id that the API shows.
+func (n *QuickReply) GlobalID() globalid.ID { return globalid.Of("quickreply", n.ID) }
+
+// IsNode marks the type for the API's Node interface.
+func (*QuickReply) IsNode() {}

@@ -25,6 +25,9 @@ import (
 	"parley/ent/predicate"
 	"parley/ent/queue"
 	"parley/ent/queuemember"
+	"parley/ent/quickreply"
+	"parley/ent/quickreplyqueue"
+	"parley/ent/quickreplytext"
 	"parley/ent/schema"
 	"parley/ent/segment"
 	"parley/ent/session"
@@ -50,31 +53,34 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeAPIClient      = "APIClient"
-	TypeAuditEntry     = "AuditEntry"
-	TypeChannel        = "Channel"
-	TypeChannelCheck   = "ChannelCheck"
-	TypeChat           = "Chat"
-	TypeChatRead       = "ChatRead"
-	TypeContact        = "Contact"
-	TypeDataDeletion   = "DataDeletion"
-	TypeDelivery       = "Delivery"
-	TypeEvent          = "Event"
-	TypeEventEpoch     = "EventEpoch"
-	TypeFacebookLogin  = "FacebookLogin"
-	TypeIdempotencyKey = "IdempotencyKey"
-	TypeIdentity       = "Identity"
-	TypeMessage        = "Message"
-	TypeOperator       = "Operator"
-	TypeQueue          = "Queue"
-	TypeQueueMember    = "QueueMember"
-	TypeSegment        = "Segment"
-	TypeSession        = "Session"
-	TypeSetting        = "Setting"
-	TypeSignInAttempt  = "SignInAttempt"
-	TypeSigningKey     = "SigningKey"
-	TypeWebhookEvent   = "WebhookEvent"
-	TypeWork           = "Work"
+	TypeAPIClient       = "APIClient"
+	TypeAuditEntry      = "AuditEntry"
+	TypeChannel         = "Channel"
+	TypeChannelCheck    = "ChannelCheck"
+	TypeChat            = "Chat"
+	TypeChatRead        = "ChatRead"
+	TypeContact         = "Contact"
+	TypeDataDeletion    = "DataDeletion"
+	TypeDelivery        = "Delivery"
+	TypeEvent           = "Event"
+	TypeEventEpoch      = "EventEpoch"
+	TypeFacebookLogin   = "FacebookLogin"
+	TypeIdempotencyKey  = "IdempotencyKey"
+	TypeIdentity        = "Identity"
+	TypeMessage         = "Message"
+	TypeOperator        = "Operator"
+	TypeQueue           = "Queue"
+	TypeQueueMember     = "QueueMember"
+	TypeQuickReply      = "QuickReply"
+	TypeQuickReplyQueue = "QuickReplyQueue"
+	TypeQuickReplyText  = "QuickReplyText"
+	TypeSegment         = "Segment"
+	TypeSession         = "Session"
+	TypeSetting         = "Setting"
+	TypeSignInAttempt   = "SignInAttempt"
+	TypeSigningKey      = "SigningKey"
+	TypeWebhookEvent    = "WebhookEvent"
+	TypeWork            = "Work"
 )
 
 // APIClientMutation represents an operation that mutates the APIClient nodes in the graph.
@@ -14514,6 +14520,1702 @@ func (m *QueueMemberMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown QueueMember edge %s", name)
+}
+
+// QuickReplyMutation represents an operation that mutates the QuickReply nodes in the graph.
+type QuickReplyMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	name          *string
+	shortcut      *string
+	created_at    *time.Time
+	version       *int64
+	addversion    *int64
+	clearedFields map[string]struct{}
+	scopes        map[int]struct{}
+	removedscopes map[int]struct{}
+	clearedscopes bool
+	texts         map[int]struct{}
+	removedtexts  map[int]struct{}
+	clearedtexts  bool
+	done          bool
+	oldValue      func(context.Context) (*QuickReply, error)
+	predicates    []predicate.QuickReply
+}
+
+var _ ent.Mutation = (*QuickReplyMutation)(nil)
+
+// quickreplyOption allows management of the mutation configuration using functional options.
+type quickreplyOption func(*QuickReplyMutation)
+
+// newQuickReplyMutation creates new mutation for the QuickReply entity.
+func newQuickReplyMutation(c config, op Op, opts ...quickreplyOption) *QuickReplyMutation {
+	m := &QuickReplyMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeQuickReply,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withQuickReplyID sets the ID field of the mutation.
+func withQuickReplyID(id uuid.UUID) quickreplyOption {
+	return func(m *QuickReplyMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *QuickReply
+		)
+		m.oldValue = func(ctx context.Context) (*QuickReply, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().QuickReply.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withQuickReply sets the old QuickReply of the mutation.
+func withQuickReply(node *QuickReply) quickreplyOption {
+	return func(m *QuickReplyMutation) {
+		m.oldValue = func(context.Context) (*QuickReply, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m QuickReplyMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m QuickReplyMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of QuickReply entities.
+func (m *QuickReplyMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *QuickReplyMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *QuickReplyMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().QuickReply.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetName sets the "name" field.
+func (m *QuickReplyMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *QuickReplyMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *QuickReplyMutation) ResetName() {
+	m.name = nil
+}
+
+// SetShortcut sets the "shortcut" field.
+func (m *QuickReplyMutation) SetShortcut(s string) {
+	m.shortcut = &s
+}
+
+// Shortcut returns the value of the "shortcut" field in the mutation.
+func (m *QuickReplyMutation) Shortcut() (r string, exists bool) {
+	v := m.shortcut
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShortcut returns the old "shortcut" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldShortcut(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShortcut is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShortcut requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShortcut: %w", err)
+	}
+	return oldValue.Shortcut, nil
+}
+
+// ClearShortcut clears the value of the "shortcut" field.
+func (m *QuickReplyMutation) ClearShortcut() {
+	m.shortcut = nil
+	m.clearedFields[quickreply.FieldShortcut] = struct{}{}
+}
+
+// ShortcutCleared returns if the "shortcut" field was cleared in this mutation.
+func (m *QuickReplyMutation) ShortcutCleared() bool {
+	_, ok := m.clearedFields[quickreply.FieldShortcut]
+	return ok
+}
+
+// ResetShortcut resets all changes to the "shortcut" field.
+func (m *QuickReplyMutation) ResetShortcut() {
+	m.shortcut = nil
+	delete(m.clearedFields, quickreply.FieldShortcut)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *QuickReplyMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *QuickReplyMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *QuickReplyMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *QuickReplyMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *QuickReplyMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the QuickReply entity.
+// If the QuickReply object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *QuickReplyMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *QuickReplyMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *QuickReplyMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// AddScopeIDs adds the "scopes" edge to the QuickReplyQueue entity by ids.
+func (m *QuickReplyMutation) AddScopeIDs(ids ...int) {
+	if m.scopes == nil {
+		m.scopes = make(map[int]struct{})
+	}
+	for i := range ids {
+		m.scopes[ids[i]] = struct{}{}
+	}
+}
+
+// ClearScopes clears the "scopes" edge to the QuickReplyQueue entity.
+func (m *QuickReplyMutation) ClearScopes() {
+	m.clearedscopes = true
+}
+
+// ScopesCleared reports if the "scopes" edge to the QuickReplyQueue entity was cleared.
+func (m *QuickReplyMutation) ScopesCleared() bool {
+	return m.clearedscopes
+}
+
+// RemoveScopeIDs removes the "scopes" edge to the QuickReplyQueue entity by IDs.
+func (m *QuickReplyMutation) RemoveScopeIDs(ids ...int) {
+	if m.removedscopes == nil {
+		m.removedscopes = make(map[int]struct{})
+	}
+	for i := range ids {
+		delete(m.scopes, ids[i])
+		m.removedscopes[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedScopes returns the removed IDs of the "scopes" edge to the QuickReplyQueue entity.
+func (m *QuickReplyMutation) RemovedScopesIDs() (ids []int) {
+	for id := range m.removedscopes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ScopesIDs returns the "scopes" edge IDs in the mutation.
+func (m *QuickReplyMutation) ScopesIDs() (ids []int) {
+	for id := range m.scopes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetScopes resets all changes to the "scopes" edge.
+func (m *QuickReplyMutation) ResetScopes() {
+	m.scopes = nil
+	m.clearedscopes = false
+	m.removedscopes = nil
+}
+
+// AddTextIDs adds the "texts" edge to the QuickReplyText entity by ids.
+func (m *QuickReplyMutation) AddTextIDs(ids ...int) {
+	if m.texts == nil {
+		m.texts = make(map[int]struct{})
+	}
+	for i := range ids {
+		m.texts[ids[i]] = struct{}{}
+	}
+}
+
+// ClearTexts clears the "texts" edge to the QuickReplyText entity.
+func (m *QuickReplyMutation) ClearTexts() {
+	m.clearedtexts = true
+}
+
+// TextsCleared reports if the "texts" edge to the QuickReplyText entity was cleared.
+func (m *QuickReplyMutation) TextsCleared() bool {
+	return m.clearedtexts
+}
+
+// RemoveTextIDs removes the "texts" edge to the QuickReplyText entity by IDs.
+func (m *QuickReplyMutation) RemoveTextIDs(ids ...int) {
+	if m.removedtexts == nil {
+		m.removedtexts = make(map[int]struct{})
+	}
+	for i := range ids {
+		delete(m.texts, ids[i])
+		m.removedtexts[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedTexts returns the removed IDs of the "texts" edge to the QuickReplyText entity.
+func (m *QuickReplyMutation) RemovedTextsIDs() (ids []int) {
+	for id := range m.removedtexts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// TextsIDs returns the "texts" edge IDs in the mutation.
+func (m *QuickReplyMutation) TextsIDs() (ids []int) {
+	for id := range m.texts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetTexts resets all changes to the "texts" edge.
+func (m *QuickReplyMutation) ResetTexts() {
+	m.texts = nil
+	m.clearedtexts = false
+	m.removedtexts = nil
+}
+
+// Where appends a list predicates to the QuickReplyMutation builder.
+func (m *QuickReplyMutation) Where(ps ...predicate.QuickReply) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the QuickReplyMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *QuickReplyMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.QuickReply, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *QuickReplyMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *QuickReplyMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (QuickReply).
+func (m *QuickReplyMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *QuickReplyMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.name != nil {
+		fields = append(fields, quickreply.FieldName)
+	}
+	if m.shortcut != nil {
+		fields = append(fields, quickreply.FieldShortcut)
+	}
+	if m.created_at != nil {
+		fields = append(fields, quickreply.FieldCreatedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, quickreply.FieldVersion)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *QuickReplyMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case quickreply.FieldName:
+		return m.Name()
+	case quickreply.FieldShortcut:
+		return m.Shortcut()
+	case quickreply.FieldCreatedAt:
+		return m.CreatedAt()
+	case quickreply.FieldVersion:
+		return m.Version()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *QuickReplyMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case quickreply.FieldName:
+		return m.OldName(ctx)
+	case quickreply.FieldShortcut:
+		return m.OldShortcut(ctx)
+	case quickreply.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case quickreply.FieldVersion:
+		return m.OldVersion(ctx)
+	}
+	return nil, fmt.Errorf("unknown QuickReply field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case quickreply.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case quickreply.FieldShortcut:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShortcut(v)
+		return nil
+	case quickreply.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case quickreply.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *QuickReplyMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, quickreply.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *QuickReplyMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case quickreply.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case quickreply.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *QuickReplyMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(quickreply.FieldShortcut) {
+		fields = append(fields, quickreply.FieldShortcut)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *QuickReplyMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *QuickReplyMutation) ClearField(name string) error {
+	switch name {
+	case quickreply.FieldShortcut:
+		m.ClearShortcut()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *QuickReplyMutation) ResetField(name string) error {
+	switch name {
+	case quickreply.FieldName:
+		m.ResetName()
+		return nil
+	case quickreply.FieldShortcut:
+		m.ResetShortcut()
+		return nil
+	case quickreply.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case quickreply.FieldVersion:
+		m.ResetVersion()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *QuickReplyMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.scopes != nil {
+		edges = append(edges, quickreply.EdgeScopes)
+	}
+	if m.texts != nil {
+		edges = append(edges, quickreply.EdgeTexts)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *QuickReplyMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case quickreply.EdgeScopes:
+		ids := make([]ent.Value, 0, len(m.scopes))
+		for id := range m.scopes {
+			ids = append(ids, id)
+		}
+		return ids
+	case quickreply.EdgeTexts:
+		ids := make([]ent.Value, 0, len(m.texts))
+		for id := range m.texts {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *QuickReplyMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedscopes != nil {
+		edges = append(edges, quickreply.EdgeScopes)
+	}
+	if m.removedtexts != nil {
+		edges = append(edges, quickreply.EdgeTexts)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *QuickReplyMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case quickreply.EdgeScopes:
+		ids := make([]ent.Value, 0, len(m.removedscopes))
+		for id := range m.removedscopes {
+			ids = append(ids, id)
+		}
+		return ids
+	case quickreply.EdgeTexts:
+		ids := make([]ent.Value, 0, len(m.removedtexts))
+		for id := range m.removedtexts {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *QuickReplyMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedscopes {
+		edges = append(edges, quickreply.EdgeScopes)
+	}
+	if m.clearedtexts {
+		edges = append(edges, quickreply.EdgeTexts)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *QuickReplyMutation) EdgeCleared(name string) bool {
+	switch name {
+	case quickreply.EdgeScopes:
+		return m.clearedscopes
+	case quickreply.EdgeTexts:
+		return m.clearedtexts
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *QuickReplyMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown QuickReply unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *QuickReplyMutation) ResetEdge(name string) error {
+	switch name {
+	case quickreply.EdgeScopes:
+		m.ResetScopes()
+		return nil
+	case quickreply.EdgeTexts:
+		m.ResetTexts()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReply edge %s", name)
+}
+
+// QuickReplyQueueMutation represents an operation that mutates the QuickReplyQueue nodes in the graph.
+type QuickReplyQueueMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *int
+	clearedFields      map[string]struct{}
+	quick_reply        *uuid.UUID
+	clearedquick_reply bool
+	queue              *uuid.UUID
+	clearedqueue       bool
+	done               bool
+	oldValue           func(context.Context) (*QuickReplyQueue, error)
+	predicates         []predicate.QuickReplyQueue
+}
+
+var _ ent.Mutation = (*QuickReplyQueueMutation)(nil)
+
+// quickreplyqueueOption allows management of the mutation configuration using functional options.
+type quickreplyqueueOption func(*QuickReplyQueueMutation)
+
+// newQuickReplyQueueMutation creates new mutation for the QuickReplyQueue entity.
+func newQuickReplyQueueMutation(c config, op Op, opts ...quickreplyqueueOption) *QuickReplyQueueMutation {
+	m := &QuickReplyQueueMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeQuickReplyQueue,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withQuickReplyQueueID sets the ID field of the mutation.
+func withQuickReplyQueueID(id int) quickreplyqueueOption {
+	return func(m *QuickReplyQueueMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *QuickReplyQueue
+		)
+		m.oldValue = func(ctx context.Context) (*QuickReplyQueue, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().QuickReplyQueue.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withQuickReplyQueue sets the old QuickReplyQueue of the mutation.
+func withQuickReplyQueue(node *QuickReplyQueue) quickreplyqueueOption {
+	return func(m *QuickReplyQueueMutation) {
+		m.oldValue = func(context.Context) (*QuickReplyQueue, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m QuickReplyQueueMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m QuickReplyQueueMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *QuickReplyQueueMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *QuickReplyQueueMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().QuickReplyQueue.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetQuickReplyID sets the "quick_reply_id" field.
+func (m *QuickReplyQueueMutation) SetQuickReplyID(u uuid.UUID) {
+	m.quick_reply = &u
+}
+
+// QuickReplyID returns the value of the "quick_reply_id" field in the mutation.
+func (m *QuickReplyQueueMutation) QuickReplyID() (r uuid.UUID, exists bool) {
+	v := m.quick_reply
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuickReplyID returns the old "quick_reply_id" field's value of the QuickReplyQueue entity.
+// If the QuickReplyQueue object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyQueueMutation) OldQuickReplyID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuickReplyID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuickReplyID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuickReplyID: %w", err)
+	}
+	return oldValue.QuickReplyID, nil
+}
+
+// ResetQuickReplyID resets all changes to the "quick_reply_id" field.
+func (m *QuickReplyQueueMutation) ResetQuickReplyID() {
+	m.quick_reply = nil
+}
+
+// SetQueueID sets the "queue_id" field.
+func (m *QuickReplyQueueMutation) SetQueueID(u uuid.UUID) {
+	m.queue = &u
+}
+
+// QueueID returns the value of the "queue_id" field in the mutation.
+func (m *QuickReplyQueueMutation) QueueID() (r uuid.UUID, exists bool) {
+	v := m.queue
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueueID returns the old "queue_id" field's value of the QuickReplyQueue entity.
+// If the QuickReplyQueue object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyQueueMutation) OldQueueID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueueID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueueID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueueID: %w", err)
+	}
+	return oldValue.QueueID, nil
+}
+
+// ResetQueueID resets all changes to the "queue_id" field.
+func (m *QuickReplyQueueMutation) ResetQueueID() {
+	m.queue = nil
+}
+
+// ClearQuickReply clears the "quick_reply" edge to the QuickReply entity.
+func (m *QuickReplyQueueMutation) ClearQuickReply() {
+	m.clearedquick_reply = true
+	m.clearedFields[quickreplyqueue.FieldQuickReplyID] = struct{}{}
+}
+
+// QuickReplyCleared reports if the "quick_reply" edge to the QuickReply entity was cleared.
+func (m *QuickReplyQueueMutation) QuickReplyCleared() bool {
+	return m.clearedquick_reply
+}
+
+// QuickReplyIDs returns the "quick_reply" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QuickReplyID instead. It exists only for internal usage by the builders.
+func (m *QuickReplyQueueMutation) QuickReplyIDs() (ids []uuid.UUID) {
+	if id := m.quick_reply; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQuickReply resets all changes to the "quick_reply" edge.
+func (m *QuickReplyQueueMutation) ResetQuickReply() {
+	m.quick_reply = nil
+	m.clearedquick_reply = false
+}
+
+// ClearQueue clears the "queue" edge to the Queue entity.
+func (m *QuickReplyQueueMutation) ClearQueue() {
+	m.clearedqueue = true
+	m.clearedFields[quickreplyqueue.FieldQueueID] = struct{}{}
+}
+
+// QueueCleared reports if the "queue" edge to the Queue entity was cleared.
+func (m *QuickReplyQueueMutation) QueueCleared() bool {
+	return m.clearedqueue
+}
+
+// QueueIDs returns the "queue" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QueueID instead. It exists only for internal usage by the builders.
+func (m *QuickReplyQueueMutation) QueueIDs() (ids []uuid.UUID) {
+	if id := m.queue; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQueue resets all changes to the "queue" edge.
+func (m *QuickReplyQueueMutation) ResetQueue() {
+	m.queue = nil
+	m.clearedqueue = false
+}
+
+// Where appends a list predicates to the QuickReplyQueueMutation builder.
+func (m *QuickReplyQueueMutation) Where(ps ...predicate.QuickReplyQueue) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the QuickReplyQueueMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *QuickReplyQueueMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.QuickReplyQueue, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *QuickReplyQueueMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *QuickReplyQueueMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (QuickReplyQueue).
+func (m *QuickReplyQueueMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *QuickReplyQueueMutation) Fields() []string {
+	fields := make([]string, 0, 2)
+	if m.quick_reply != nil {
+		fields = append(fields, quickreplyqueue.FieldQuickReplyID)
+	}
+	if m.queue != nil {
+		fields = append(fields, quickreplyqueue.FieldQueueID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *QuickReplyQueueMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case quickreplyqueue.FieldQuickReplyID:
+		return m.QuickReplyID()
+	case quickreplyqueue.FieldQueueID:
+		return m.QueueID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *QuickReplyQueueMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case quickreplyqueue.FieldQuickReplyID:
+		return m.OldQuickReplyID(ctx)
+	case quickreplyqueue.FieldQueueID:
+		return m.OldQueueID(ctx)
+	}
+	return nil, fmt.Errorf("unknown QuickReplyQueue field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyQueueMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case quickreplyqueue.FieldQuickReplyID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuickReplyID(v)
+		return nil
+	case quickreplyqueue.FieldQueueID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueueID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyQueue field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *QuickReplyQueueMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *QuickReplyQueueMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyQueueMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown QuickReplyQueue numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *QuickReplyQueueMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *QuickReplyQueueMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *QuickReplyQueueMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown QuickReplyQueue nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *QuickReplyQueueMutation) ResetField(name string) error {
+	switch name {
+	case quickreplyqueue.FieldQuickReplyID:
+		m.ResetQuickReplyID()
+		return nil
+	case quickreplyqueue.FieldQueueID:
+		m.ResetQueueID()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyQueue field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *QuickReplyQueueMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.quick_reply != nil {
+		edges = append(edges, quickreplyqueue.EdgeQuickReply)
+	}
+	if m.queue != nil {
+		edges = append(edges, quickreplyqueue.EdgeQueue)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *QuickReplyQueueMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case quickreplyqueue.EdgeQuickReply:
+		if id := m.quick_reply; id != nil {
+			return []ent.Value{*id}
+		}
+	case quickreplyqueue.EdgeQueue:
+		if id := m.queue; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *QuickReplyQueueMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *QuickReplyQueueMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *QuickReplyQueueMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedquick_reply {
+		edges = append(edges, quickreplyqueue.EdgeQuickReply)
+	}
+	if m.clearedqueue {
+		edges = append(edges, quickreplyqueue.EdgeQueue)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *QuickReplyQueueMutation) EdgeCleared(name string) bool {
+	switch name {
+	case quickreplyqueue.EdgeQuickReply:
+		return m.clearedquick_reply
+	case quickreplyqueue.EdgeQueue:
+		return m.clearedqueue
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *QuickReplyQueueMutation) ClearEdge(name string) error {
+	switch name {
+	case quickreplyqueue.EdgeQuickReply:
+		m.ClearQuickReply()
+		return nil
+	case quickreplyqueue.EdgeQueue:
+		m.ClearQueue()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyQueue unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *QuickReplyQueueMutation) ResetEdge(name string) error {
+	switch name {
+	case quickreplyqueue.EdgeQuickReply:
+		m.ResetQuickReply()
+		return nil
+	case quickreplyqueue.EdgeQueue:
+		m.ResetQueue()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyQueue edge %s", name)
+}
+
+// QuickReplyTextMutation represents an operation that mutates the QuickReplyText nodes in the graph.
+type QuickReplyTextMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *int
+	language           *string
+	text               *string
+	clearedFields      map[string]struct{}
+	quick_reply        *uuid.UUID
+	clearedquick_reply bool
+	done               bool
+	oldValue           func(context.Context) (*QuickReplyText, error)
+	predicates         []predicate.QuickReplyText
+}
+
+var _ ent.Mutation = (*QuickReplyTextMutation)(nil)
+
+// quickreplytextOption allows management of the mutation configuration using functional options.
+type quickreplytextOption func(*QuickReplyTextMutation)
+
+// newQuickReplyTextMutation creates new mutation for the QuickReplyText entity.
+func newQuickReplyTextMutation(c config, op Op, opts ...quickreplytextOption) *QuickReplyTextMutation {
+	m := &QuickReplyTextMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeQuickReplyText,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withQuickReplyTextID sets the ID field of the mutation.
+func withQuickReplyTextID(id int) quickreplytextOption {
+	return func(m *QuickReplyTextMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *QuickReplyText
+		)
+		m.oldValue = func(ctx context.Context) (*QuickReplyText, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().QuickReplyText.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withQuickReplyText sets the old QuickReplyText of the mutation.
+func withQuickReplyText(node *QuickReplyText) quickreplytextOption {
+	return func(m *QuickReplyTextMutation) {
+		m.oldValue = func(context.Context) (*QuickReplyText, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m QuickReplyTextMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m QuickReplyTextMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *QuickReplyTextMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *QuickReplyTextMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().QuickReplyText.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetQuickReplyID sets the "quick_reply_id" field.
+func (m *QuickReplyTextMutation) SetQuickReplyID(u uuid.UUID) {
+	m.quick_reply = &u
+}
+
+// QuickReplyID returns the value of the "quick_reply_id" field in the mutation.
+func (m *QuickReplyTextMutation) QuickReplyID() (r uuid.UUID, exists bool) {
+	v := m.quick_reply
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuickReplyID returns the old "quick_reply_id" field's value of the QuickReplyText entity.
+// If the QuickReplyText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyTextMutation) OldQuickReplyID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuickReplyID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuickReplyID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuickReplyID: %w", err)
+	}
+	return oldValue.QuickReplyID, nil
+}
+
+// ResetQuickReplyID resets all changes to the "quick_reply_id" field.
+func (m *QuickReplyTextMutation) ResetQuickReplyID() {
+	m.quick_reply = nil
+}
+
+// SetLanguage sets the "language" field.
+func (m *QuickReplyTextMutation) SetLanguage(s string) {
+	m.language = &s
+}
+
+// Language returns the value of the "language" field in the mutation.
+func (m *QuickReplyTextMutation) Language() (r string, exists bool) {
+	v := m.language
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLanguage returns the old "language" field's value of the QuickReplyText entity.
+// If the QuickReplyText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyTextMutation) OldLanguage(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLanguage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLanguage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLanguage: %w", err)
+	}
+	return oldValue.Language, nil
+}
+
+// ResetLanguage resets all changes to the "language" field.
+func (m *QuickReplyTextMutation) ResetLanguage() {
+	m.language = nil
+}
+
+// SetText sets the "text" field.
+func (m *QuickReplyTextMutation) SetText(s string) {
+	m.text = &s
+}
+
+// Text returns the value of the "text" field in the mutation.
+func (m *QuickReplyTextMutation) Text() (r string, exists bool) {
+	v := m.text
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldText returns the old "text" field's value of the QuickReplyText entity.
+// If the QuickReplyText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuickReplyTextMutation) OldText(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldText is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldText requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldText: %w", err)
+	}
+	return oldValue.Text, nil
+}
+
+// ResetText resets all changes to the "text" field.
+func (m *QuickReplyTextMutation) ResetText() {
+	m.text = nil
+}
+
+// ClearQuickReply clears the "quick_reply" edge to the QuickReply entity.
+func (m *QuickReplyTextMutation) ClearQuickReply() {
+	m.clearedquick_reply = true
+	m.clearedFields[quickreplytext.FieldQuickReplyID] = struct{}{}
+}
+
+// QuickReplyCleared reports if the "quick_reply" edge to the QuickReply entity was cleared.
+func (m *QuickReplyTextMutation) QuickReplyCleared() bool {
+	return m.clearedquick_reply
+}
+
+// QuickReplyIDs returns the "quick_reply" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// QuickReplyID instead. It exists only for internal usage by the builders.
+func (m *QuickReplyTextMutation) QuickReplyIDs() (ids []uuid.UUID) {
+	if id := m.quick_reply; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetQuickReply resets all changes to the "quick_reply" edge.
+func (m *QuickReplyTextMutation) ResetQuickReply() {
+	m.quick_reply = nil
+	m.clearedquick_reply = false
+}
+
+// Where appends a list predicates to the QuickReplyTextMutation builder.
+func (m *QuickReplyTextMutation) Where(ps ...predicate.QuickReplyText) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the QuickReplyTextMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *QuickReplyTextMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.QuickReplyText, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *QuickReplyTextMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *QuickReplyTextMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (QuickReplyText).
+func (m *QuickReplyTextMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *QuickReplyTextMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.quick_reply != nil {
+		fields = append(fields, quickreplytext.FieldQuickReplyID)
+	}
+	if m.language != nil {
+		fields = append(fields, quickreplytext.FieldLanguage)
+	}
+	if m.text != nil {
+		fields = append(fields, quickreplytext.FieldText)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *QuickReplyTextMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case quickreplytext.FieldQuickReplyID:
+		return m.QuickReplyID()
+	case quickreplytext.FieldLanguage:
+		return m.Language()
+	case quickreplytext.FieldText:
+		return m.Text()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *QuickReplyTextMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case quickreplytext.FieldQuickReplyID:
+		return m.OldQuickReplyID(ctx)
+	case quickreplytext.FieldLanguage:
+		return m.OldLanguage(ctx)
+	case quickreplytext.FieldText:
+		return m.OldText(ctx)
+	}
+	return nil, fmt.Errorf("unknown QuickReplyText field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyTextMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case quickreplytext.FieldQuickReplyID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuickReplyID(v)
+		return nil
+	case quickreplytext.FieldLanguage:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLanguage(v)
+		return nil
+	case quickreplytext.FieldText:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetText(v)
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyText field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *QuickReplyTextMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *QuickReplyTextMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *QuickReplyTextMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown QuickReplyText numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *QuickReplyTextMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *QuickReplyTextMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *QuickReplyTextMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown QuickReplyText nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *QuickReplyTextMutation) ResetField(name string) error {
+	switch name {
+	case quickreplytext.FieldQuickReplyID:
+		m.ResetQuickReplyID()
+		return nil
+	case quickreplytext.FieldLanguage:
+		m.ResetLanguage()
+		return nil
+	case quickreplytext.FieldText:
+		m.ResetText()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyText field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *QuickReplyTextMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.quick_reply != nil {
+		edges = append(edges, quickreplytext.EdgeQuickReply)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *QuickReplyTextMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case quickreplytext.EdgeQuickReply:
+		if id := m.quick_reply; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *QuickReplyTextMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *QuickReplyTextMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *QuickReplyTextMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedquick_reply {
+		edges = append(edges, quickreplytext.EdgeQuickReply)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *QuickReplyTextMutation) EdgeCleared(name string) bool {
+	switch name {
+	case quickreplytext.EdgeQuickReply:
+		return m.clearedquick_reply
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *QuickReplyTextMutation) ClearEdge(name string) error {
+	switch name {
+	case quickreplytext.EdgeQuickReply:
+		m.ClearQuickReply()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyText unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *QuickReplyTextMutation) ResetEdge(name string) error {
+	switch name {
+	case quickreplytext.EdgeQuickReply:
+		m.ResetQuickReply()
+		return nil
+	}
+	return fmt.Errorf("unknown QuickReplyText edge %s", name)
 }
 
 // SegmentMutation represents an operation that mutates the Segment nodes in the graph.

@@ -17,6 +17,7 @@ import (
 	"parley/ent/message"
 	"parley/ent/operator"
 	"parley/ent/queue"
+	"parley/ent/quickreply"
 	"parley/ent/schema"
 	"parley/ent/segment"
 	"parley/ent/session"
@@ -239,6 +240,20 @@ func init() {
 	queueDescID := queueFields[0].Descriptor()
 	// queue.DefaultID holds the default value on creation for the id field.
 	queue.DefaultID = queueDescID.Default.(func() uuid.UUID)
+	quickreplyFields := schema.QuickReply{}.Fields()
+	_ = quickreplyFields
+	// quickreplyDescName is the schema descriptor for name field.
+	quickreplyDescName := quickreplyFields[1].Descriptor()
+	// quickreply.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	quickreply.NameValidator = quickreplyDescName.Validators[0].(func(string) error)
+	// quickreplyDescVersion is the schema descriptor for version field.
+	quickreplyDescVersion := quickreplyFields[4].Descriptor()
+	// quickreply.DefaultVersion holds the default value on creation for the version field.
+	quickreply.DefaultVersion = quickreplyDescVersion.Default.(int64)
+	// quickreplyDescID is the schema descriptor for id field.
+	quickreplyDescID := quickreplyFields[0].Descriptor()
+	// quickreply.DefaultID holds the default value on creation for the id field.
+	quickreply.DefaultID = quickreplyDescID.Default.(func() uuid.UUID)
 	segmentFields := schema.Segment{}.Fields()
 	_ = segmentFields
 	// segmentDescID is the schema descriptor for id field.

@@ -48,6 +48,12 @@ type Tx struct {
 	Queue *QueueClient
 	// QueueMember is the client for interacting with the QueueMember builders.
 	QueueMember *QueueMemberClient
+	// QuickReply is the client for interacting with the QuickReply builders.
+	QuickReply *QuickReplyClient
+	// QuickReplyQueue is the client for interacting with the QuickReplyQueue builders.
+	QuickReplyQueue *QuickReplyQueueClient
+	// QuickReplyText is the client for interacting with the QuickReplyText builders.
+	QuickReplyText *QuickReplyTextClient
 	// Segment is the client for interacting with the Segment builders.
 	Segment *SegmentClient
 	// Session is the client for interacting with the Session builders.
@@ -211,6 +217,9 @@ func (tx *Tx) init() {
 	tx.Operator = NewOperatorClient(tx.config)
 	tx.Queue = NewQueueClient(tx.config)
 	tx.QueueMember = NewQueueMemberClient(tx.config)
+	tx.QuickReply = NewQuickReplyClient(tx.config)
+	tx.QuickReplyQueue = NewQuickReplyQueueClient(tx.config)
+	tx.QuickReplyText = NewQuickReplyTextClient(tx.config)
 	tx.Segment = NewSegmentClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
 	tx.Setting = NewSettingClient(tx.config)

@@ -76,6 +76,12 @@ func queueConnection(l paging.List[*ent.Queue], err error) (*model.QueueConnecti
 	})}, err
 }
 
+func quickReplyConnection(l paging.List[*ent.QuickReply], err error) (*model.QuickReplyConnection, error) {
+	return &model.QuickReplyConnection{Nodes: l.Nodes, PageInfo: info(l), Edges: edges(l, func(c string, n *ent.QuickReply) *model.QuickReplyEdge {
+		return &model.QuickReplyEdge{Cursor: c, Node: n}
+	})}, err
+}
+
 func operatorConnection(l paging.List[*ent.Operator], err error) (*model.OperatorConnection, error) {
 	return &model.OperatorConnection{Nodes: l.Nodes, PageInfo: info(l), Edges: edges(l, func(c string, n *ent.Operator) *model.OperatorEdge {
 		return &model.OperatorEdge{Cursor: c, Node: n}

@@ -18,6 +18,11 @@ func costs() generated.ComplexityRoot {
 		return pageCost(child, pointer(eventCount(first)))
 	}
 	c.Query.WebhookEvents = func(child int, first *int, _ *string, _ *webhookevent.State) int { return pageCost(child, first) }
+	c.Query.QuickReplies = func(child int, _ *globalid.ID, first *int, _ *string) int { return pageCost(child, first) }
+	c.Query.SuggestedQuickReplies = func(child int, _ globalid.ID, _ *string, first int) int { return pageCost(child, &first) }
+	c.QuickReplyReport.Untranslated = func(child int) int { return 1 + 100*child } // there may be more, seldom
+	c.QuickReply.Texts = func(child int) int { return 1 + 5*child }
+	c.QuickReply.Queues = func(child int) int { return 1 + 5*child }
 	c.FacebookLogin.Pages = func(child int) int { return 100 + 25*child } // asks Facebook, several times
 	c.Query.Nodes = func(child int, ids []*globalid.ID) int { return 1 + child*len(ids) }
 	c.Chat.Messages = func(child int, first, last *int, _, _ *string) int {

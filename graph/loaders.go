@@ -185,6 +185,38 @@ func (l *loaders) sawQueue(q *ent.Queue) uuid.UUID {
 	return q.ID
 }
 
+func (l *loaders) sawQuickReply(q *ent.QuickReply) uuid.UUID {
+	l.scope(q)
+	return q.ID
+}
+
+// scope are the queues that a quick reply is for, none if it is for all.
+func (l *loaders) scope(q *ent.QuickReply) []*ent.Queue {
+	queues := make([]*ent.Queue, len(q.Edges.Scopes))
+	for i, s := range q.Edges.Scopes {
+		queues[i] = s.Edges.Queue
+		l.sawQueue(queues[i])
+	}
+	return queues
+}
+
+func (l *loaders) sawSuggested(list []*desk.SuggestedQuickReply, err error) ([]*desk.SuggestedQuickReply, error) {
+	for _, s := range list {
+		l.sawQuickReply(s.QuickReply)
+	}
+	return list, err
+}
+
+func (l *loaders) sawReport(r *desk.QuickReplyReport, err error) (*desk.QuickReplyReport, error) {
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range r.Untranslated {
+		l.sawQuickReply(u.QuickReply)
+	}
+	return r, nil
+}
+
 func (l *loaders) sawAPIClient(c *ent.APIClient) uuid.UUID {
 	pointsAt(&l.operator, c.CreatedBy, nil)
 	return c.ID
@@ -223,6 +255,8 @@ func (l *loaders) sawNode(n ent.Noder) {
 		l.sawChannel(n)
 	case *ent.Queue:
 		l.sawQueue(n)
+	case *ent.QuickReply:
+		l.sawQuickReply(n)
 	case *ent.APIClient:
 		l.sawAPIClient(n)
 	}

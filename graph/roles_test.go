@@ -65,6 +65,13 @@ var access = map[string]struct{ who, operation string }{
 	"Mutation.checkChannel":         {settles, `mutation { checkChannel(input: {id: "$id"}) { userErrors { code } } }`},
 	"Mutation.deleteChannel":        {settles, `mutation { deleteChannel(input: {id: "$id"}) { userErrors { code } } }`},
 
+	"Query.quickReplies":          {reads, `{ quickReplies { nodes { id } } }`},
+	"Query.quickReplyReport":      {reads, `{ quickReplyReport { languages } }`},
+	"Query.suggestedQuickReplies": {"ASOIirw", `{ suggestedQuickReplies(chatId: "$id") { text } }`},
+	"Mutation.createQuickReply":   {settles, `mutation { createQuickReply(input: {name: "", texts: []}) { userErrors { code } } }`},
+	"Mutation.updateQuickReply":   {settles, `mutation { updateQuickReply(input: {id: "$id"}) { userErrors { code } } }`},
+	"Mutation.deleteQuickReply":   {settles, `mutation { deleteQuickReply(input: {id: "$id"}) { userErrors { code } } }`},
+
 	"Mutation.signIn":                {everyone, `mutation { signIn(input: {email: "nobody", password: ""}) { userErrors { code } } }`},
 	"Mutation.refreshSession":        {everyone, `mutation { refreshSession(input: {refreshToken: ""}) { userErrors { code } } }`},
 	"Mutation.signOut":               {signedIn, `mutation { signOut { userErrors { code } } }`},
@@ -93,7 +100,7 @@ var shown = map[string]string{
 	"Channel.externalId": reads, "Channel.state": reads, "Channel.stateReason": reads, "Channel.active": reads,
 	"Channel.queue": reads, "Channel.language": reads, "Channel.archivedAt": reads, "Channel.greeting": reads,
 	"Channel.checks": reads, "Channel.lastInboundAt": reads,
-	"Queue.rule": reads, "Queue.members": reads,
+	"Queue.rule": reads, "Queue.members": reads, "QuickReply.queues": reads,
 	"Operator.email": reads, "Operator.role": reads, "Operator.state": reads,
 	"ApiClient.createdBy": settles,
 }
@@ -246,7 +253,7 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 		}
 		w.Admin.Must(`mutation($id: ID!) { checkChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
 		w.Admin.Must(`mutation($id: ID!) { updateChannel(input: {id: $id, language: "de", greeting: "Hello!"}) { userErrors { code } } archiveChannel(input: {id: $id}) { userErrors { code } } }`, vars{"id": w.Channel})
-		things := map[string]string{"Channel": w.Channel, "Queue": w.Queue, "Operator": all['O'].ID, "ApiClient": all['i'].ID}
+		things := map[string]string{"Channel": w.Channel, "Queue": w.Queue, "QuickReply": addQuickReply(w, "Hello", nil, "en", "Hello"), "Operator": all['O'].ID, "ApiClient": all['i'].ID}
 		for letter, as := range all {
 			if letter == '-' {
 				continue
@@ -282,10 +289,13 @@ func TestEveryRoleGetsAValueOfTheFieldsThatTheTableOfRolesSays(t *testing.T) {
 
 // hidden says what a role does not see at all: a bot that is an API client has no
 // chat, and so no channel, queue or colleague; API clients are administrators'
-// and their own.
+// and their own; quick replies are not for bots.
 func hidden(kind string, letter byte) bool {
-	if kind == "ApiClient" {
+	switch kind {
+	case "ApiClient":
 		return letter != 'A' && !isMachine(letter)
+	case "QuickReply":
+		return letters[letter] == operator.RoleBot
 	}
 	return letter == 'b'
 }

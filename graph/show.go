@@ -184,6 +184,34 @@ func settingsChange(ctx context.Context, in model.UpdateSystemSettingsInput) set
 	return c
 }
 
+func newQuickReply(in model.CreateQuickReplyInput) desk.NewQuickReply {
+	return desk.NewQuickReply{
+		Name: in.Name, Shortcut: in.Shortcut, Queues: ids(in.QueueIds), Texts: replyTexts(in.Texts), Key: value(in.IdempotencyKey),
+	}
+}
+
+func quickReplyChange(in model.UpdateQuickReplyInput) desk.QuickReplyChange {
+	c := desk.QuickReplyChange{
+		QuickReplyRef: desk.QuickReplyRef{ID: in.ID, ExpectedVersion: number(in.ExpectedVersion)},
+		Name:          in.Name, Queues: ids(in.QueueIds), Texts: replyTexts(in.Texts),
+	}
+	if shortcut, given := in.Shortcut.ValueOK(); given {
+		c.Shortcut = &desk.Shortcut{Text: shortcut}
+	}
+	return c
+}
+
+func replyTexts(in []*desk.ReplyText) []desk.ReplyText {
+	if in == nil {
+		return nil
+	}
+	texts := make([]desk.ReplyText, len(in))
+	for i, t := range in {
+		texts[i] = *t
+	}
+	return texts
+}
+
 func chatFilter(f *model.ChatFilter) desk.ChatFilter {
 	if f == nil {
 		return desk.ChatFilter{}

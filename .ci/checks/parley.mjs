@@ -18,13 +18,13 @@ export async function request(query, variables, authorization) {
   return data
 }
 
-// The value of an Authorization header for $EMAIL and $PASSWORD.
-export async function signIn() {
+// The value of an Authorization header.
+export async function signIn(email = process.env.EMAIL, password = process.env.PASSWORD) {
   const { signIn } = await request(
     `mutation ($input: SignInInput!) {
       signIn(input: $input) { accessToken refreshToken expiresAt userErrors { code field message } }
     }`,
-    { input: { email: process.env.EMAIL, password: process.env.PASSWORD } },
+    { input: { email, password } },
   )
   assert.deepEqual(signIn.userErrors, [])
   return `Bearer ${signIn.accessToken}`

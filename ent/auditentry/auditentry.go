@@ -73,6 +73,9 @@ const (
 	ActionChannelDeleted      Action = "CHANNEL_DELETED"
 	ActionChannelTakenOver    Action = "CHANNEL_TAKEN_OVER"
 	ActionChannelSuperseded   Action = "CHANNEL_SUPERSEDED"
+	ActionQuickReplyCreated   Action = "QUICK_REPLY_CREATED"
+	ActionQuickReplyChanged   Action = "QUICK_REPLY_CHANGED"
+	ActionQuickReplyDeleted   Action = "QUICK_REPLY_DELETED"
 )
 
 func (a Action) String() string {
@@ -82,7 +85,7 @@ func (a Action) String() string {
 // ActionValidator is a validator for the "action" field enum values. It is called by the builders before save.
 func ActionValidator(a Action) error {
 	switch a {
-	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted, ActionChannelTakenOver, ActionChannelSuperseded:
+	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted, ActionChannelTakenOver, ActionChannelSuperseded, ActionQuickReplyCreated, ActionQuickReplyChanged, ActionQuickReplyDeleted:
 		return nil
 	default:
 		return fmt.Errorf("auditentry: invalid enum value for action field: %q", a)

@@ -224,6 +224,42 @@ func (f QueueMemberFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value,
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.QueueMemberMutation", m)
 }
 
+// The QuickReplyFunc type is an adapter to allow the use of ordinary
+// function as QuickReply mutator.
+type QuickReplyFunc func(context.Context, *ent.QuickReplyMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f QuickReplyFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.QuickReplyMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.QuickReplyMutation", m)
+}
+
+// The QuickReplyQueueFunc type is an adapter to allow the use of ordinary
+// function as QuickReplyQueue mutator.
+type QuickReplyQueueFunc func(context.Context, *ent.QuickReplyQueueMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f QuickReplyQueueFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.QuickReplyQueueMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.QuickReplyQueueMutation", m)
+}
+
+// The QuickReplyTextFunc type is an adapter to allow the use of ordinary
+// function as QuickReplyText mutator.
+type QuickReplyTextFunc func(context.Context, *ent.QuickReplyTextMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f QuickReplyTextFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.QuickReplyTextMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.QuickReplyTextMutation", m)
+}
+
 // The SegmentFunc type is an adapter to allow the use of ordinary
 // function as Segment mutator.
 type SegmentFunc func(context.Context, *ent.SegmentMutation) (ent.Value, error)

@@ -42,7 +42,7 @@ var (
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "operator_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "client_id", Type: field.TypeUUID, Nullable: true},
-		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED", "CHANNEL_CONNECTED", "CHANNEL_CHANGED", "CHANNEL_DISCONNECTED", "CHANNEL_ARCHIVED", "CHANNEL_UNARCHIVED", "CHANNEL_DELETED", "CHANNEL_TAKEN_OVER", "CHANNEL_SUPERSEDED"}},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED", "CHANNEL_CONNECTED", "CHANNEL_CHANGED", "CHANNEL_DISCONNECTED", "CHANNEL_ARCHIVED", "CHANNEL_UNARCHIVED", "CHANNEL_DELETED", "CHANNEL_TAKEN_OVER", "CHANNEL_SUPERSEDED", "QUICK_REPLY_CREATED", "QUICK_REPLY_CHANGED", "QUICK_REPLY_DELETED"}},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "before", Type: field.TypeString, Nullable: true},
 		{Name: "after", Type: field.TypeString, Nullable: true},
@@ -577,6 +577,86 @@ var (
 			},
 		},
 	}
+	// QuickRepliesColumns holds the columns for the "quick_replies" table.
+	QuickRepliesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "name", Type: field.TypeString, Unique: true},
+		{Name: "shortcut", Type: field.TypeString, Unique: true, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+	}
+	// QuickRepliesTable holds the schema information for the "quick_replies" table.
+	QuickRepliesTable = &schema.Table{
+		Name:       "quick_replies",
+		Columns:    QuickRepliesColumns,
+		PrimaryKey: []*schema.Column{QuickRepliesColumns[0]},
+	}
+	// QuickReplyQueuesColumns holds the columns for the "quick_reply_queues" table.
+	QuickReplyQueuesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "quick_reply_id", Type: field.TypeUUID},
+		{Name: "queue_id", Type: field.TypeUUID},
+	}
+	// QuickReplyQueuesTable holds the schema information for the "quick_reply_queues" table.
+	QuickReplyQueuesTable = &schema.Table{
+		Name:       "quick_reply_queues",
+		Columns:    QuickReplyQueuesColumns,
+		PrimaryKey: []*schema.Column{QuickReplyQueuesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "quick_reply_queues_quick_replies_scopes",
+				Columns:    []*schema.Column{QuickReplyQueuesColumns[1]},
+				RefColumns: []*schema.Column{QuickRepliesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "quick_reply_queues_queues_queue",
+				Columns:    []*schema.Column{QuickReplyQueuesColumns[2]},
+				RefColumns: []*schema.Column{QueuesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "quickreplyqueue_quick_reply_id_queue_id",
+				Unique:  true,
+				Columns: []*schema.Column{QuickReplyQueuesColumns[1], QuickReplyQueuesColumns[2]},
+			},
+			{
+				Name:    "quickreplyqueue_queue_id",
+				Unique:  false,
+				Columns: []*schema.Column{QuickReplyQueuesColumns[2]},
+			},
+		},
+	}
+	// QuickReplyTextsColumns holds the columns for the "quick_reply_texts" table.
+	QuickReplyTextsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "language", Type: field.TypeString},
+		{Name: "text", Type: field.TypeString},
+		{Name: "quick_reply_id", Type: field.TypeUUID},
+	}
+	// QuickReplyTextsTable holds the schema information for the "quick_reply_texts" table.
+	QuickReplyTextsTable = &schema.Table{
+		Name:       "quick_reply_texts",
+		Columns:    QuickReplyTextsColumns,
+		PrimaryKey: []*schema.Column{QuickReplyTextsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "quick_reply_texts_quick_replies_texts",
+				Columns:    []*schema.Column{QuickReplyTextsColumns[3]},
+				RefColumns: []*schema.Column{QuickRepliesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "quickreplytext_quick_reply_id_language",
+				Unique:  true,
+				Columns: []*schema.Column{QuickReplyTextsColumns[3], QuickReplyTextsColumns[1]},
+			},
+		},
+	}
 	// SegmentsColumns holds the columns for the "segments" table.
 	SegmentsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -803,6 +883,9 @@ var (
 		OperatorsTable,
 		QueuesTable,
 		QueueMembersTable,
+		QuickRepliesTable,
+		QuickReplyQueuesTable,
+		QuickReplyTextsTable,
 		SegmentsTable,
 		SessionsTable,
 		SettingsTable,
@@ -832,6 +915,9 @@ func init() {
 	MessagesTable.ForeignKeys[0].RefTable = ChatsTable
 	QueueMembersTable.ForeignKeys[0].RefTable = QueuesTable
 	QueueMembersTable.ForeignKeys[1].RefTable = OperatorsTable
+	QuickReplyQueuesTable.ForeignKeys[0].RefTable = QuickRepliesTable
+	QuickReplyQueuesTable.ForeignKeys[1].RefTable = QueuesTable
+	QuickReplyTextsTable.ForeignKeys[0].RefTable = QuickRepliesTable
 	SegmentsTable.ForeignKeys[0].RefTable = ChatsTable
 	SessionsTable.ForeignKeys[0].RefTable = OperatorsTable
 }

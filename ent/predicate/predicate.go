@@ -60,6 +60,15 @@ type Queue func(*sql.Selector)
 // QueueMember is the predicate function for queuemember builders.
 type QueueMember func(*sql.Selector)
 
+// QuickReply is the predicate function for quickreply builders.
+type QuickReply func(*sql.Selector)
+
+// QuickReplyQueue is the predicate function for quickreplyqueue builders.
+type QuickReplyQueue func(*sql.Selector)
+
+// QuickReplyText is the predicate function for quickreplytext builders.
+type QuickReplyText func(*sql.Selector)
+
 // Segment is the predicate function for segment builders.
 type Segment func(*sql.Selector)
 

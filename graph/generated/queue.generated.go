@@ -928,6 +928,25 @@ func (ec *executionContext) marshalNUpdateQueuePayload2ᚖparleyᚋgraphᚋmodel
 	return ec._UpdateQueuePayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOQueue2ᚕᚖparleyᚋentᚐQueueᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Queue) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := exec.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNQueue2ᚖparleyᚋentᚐQueue(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalOQueue2ᚖparleyᚋentᚐQueue(ctx context.Context, sel ast.SelectionSet, v *ent.Queue) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null

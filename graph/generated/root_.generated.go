@@ -42,6 +42,7 @@ type ResolverRoot interface {
 	Mutation() MutationResolver
 	Query() QueryResolver
 	Queue() QueueResolver
+	QuickReply() QuickReplyResolver
 	SetupPrecondition() SetupPreconditionResolver
 	Subscription() SubscriptionResolver
 	SystemSetting() SystemSettingResolver
@@ -289,9 +290,19 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	CreateQuickReplyPayload struct {
+		QuickReply func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	DeleteChannelPayload struct {
 		DeletedChannelID func(childComplexity int) int
 		UserErrors       func(childComplexity int) int
+	}
+
+	DeleteQuickReplyPayload struct {
+		DeletedQuickReplyID func(childComplexity int) int
+		UserErrors          func(childComplexity int) int
 	}
 
 	Delivery struct {
@@ -395,7 +406,9 @@ type ComplexityRoot struct {
 		CreateAPIClient       func(childComplexity int, input model.CreateAPIClientInput) int
 		CreateOperator        func(childComplexity int, input model.CreateOperatorInput) int
 		CreateQueue           func(childComplexity int, input model.CreateQueueInput) int
+		CreateQuickReply      func(childComplexity int, input model.CreateQuickReplyInput) int
 		DeleteChannel         func(childComplexity int, input model.ChannelInput) int
+		DeleteQuickReply      func(childComplexity int, input model.DeleteQuickReplyInput) int
 		DisconnectChannel     func(childComplexity int, input model.ChannelInput) int
 		MarkChatRead          func(childComplexity int, input model.MarkChatReadInput) int
 		RefreshSession        func(childComplexity int, input model.RefreshSessionInput) int
@@ -412,6 +425,7 @@ type ComplexityRoot struct {
 		UpdateAPIClient       func(childComplexity int, input model.UpdateAPIClientInput) int
 		UpdateChannel         func(childComplexity int, input model.UpdateChannelInput) int
 		UpdateQueue           func(childComplexity int, input model.UpdateQueueInput) int
+		UpdateQuickReply      func(childComplexity int, input model.UpdateQuickReplyInput) int
 		UpdateSystemSettings  func(childComplexity int, input model.UpdateSystemSettingsInput) int
 	}
 
@@ -450,22 +464,25 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		APIClients     func(childComplexity int, first *int, after *string) int
-		AuditEntries   func(childComplexity int, first *int, after *string) int
-		ChannelSetup   func(childComplexity int, provider channel.Provider) int
-		Channels       func(childComplexity int, archived bool, first *int, after *string) int
-		Chats          func(childComplexity int, first *int, after *string, filter *model.ChatFilter) int
-		Contacts       func(childComplexity int, first *int, after *string) int
-		EventCursor    func(childComplexity int) int
-		Events         func(childComplexity int, after *string, first *int, filter *model.ChatEventFilter) int
-		FacebookLogin  func(childComplexity int, id globalid.ID) int
-		Node           func(childComplexity int, id globalid.ID) int
-		Nodes          func(childComplexity int, ids []*globalid.ID) int
-		Operators      func(childComplexity int, first *int, after *string) int
-		Queues         func(childComplexity int, first *int, after *string) int
-		SystemSettings func(childComplexity int) int
-		Viewer         func(childComplexity int) int
-		WebhookEvents  func(childComplexity int, first *int, after *string, state *webhookevent.State) int
+		APIClients            func(childComplexity int, first *int, after *string) int
+		AuditEntries          func(childComplexity int, first *int, after *string) int
+		ChannelSetup          func(childComplexity int, provider channel.Provider) int
+		Channels              func(childComplexity int, archived bool, first *int, after *string) int
+		Chats                 func(childComplexity int, first *int, after *string, filter *model.ChatFilter) int
+		Contacts              func(childComplexity int, first *int, after *string) int
+		EventCursor           func(childComplexity int) int
+		Events                func(childComplexity int, after *string, first *int, filter *model.ChatEventFilter) int
+		FacebookLogin         func(childComplexity int, id globalid.ID) int
+		Node                  func(childComplexity int, id globalid.ID) int
+		Nodes                 func(childComplexity int, ids []*globalid.ID) int
+		Operators             func(childComplexity int, first *int, after *string) int
+		Queues                func(childComplexity int, first *int, after *string) int
+		QuickReplies          func(childComplexity int, queueID *globalid.ID, first *int, after *string) int
+		QuickReplyReport      func(childComplexity int) int
+		SuggestedQuickReplies func(childComplexity int, chatID globalid.ID, search *string, first int) int
+		SystemSettings        func(childComplexity int) int
+		Viewer                func(childComplexity int) int
+		WebhookEvents         func(childComplexity int, first *int, after *string, state *webhookevent.State) int
 	}
 
 	Queue struct {
@@ -486,6 +503,37 @@ type ComplexityRoot struct {
 	QueueEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	QuickReply struct {
+		CreatedAt func(childComplexity int) int
+		GlobalID  func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Queues    func(childComplexity int) int
+		Shortcut  func(childComplexity int) int
+		Texts     func(childComplexity int) int
+		Version   func(childComplexity int) int
+	}
+
+	QuickReplyConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	QuickReplyEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	QuickReplyReport struct {
+		Languages    func(childComplexity int) int
+		Untranslated func(childComplexity int) int
+	}
+
+	QuickReplyText struct {
+		Language func(childComplexity int) int
+		Text     func(childComplexity int) int
 	}
 
 	Receipts struct {
@@ -558,6 +606,14 @@ type ComplexityRoot struct {
 		MessageAdded func(childComplexity int, chatID *globalid.ID, after *string) int
 	}
 
+	SuggestedQuickReply struct {
+		ChosenBy   func(childComplexity int) int
+		Language   func(childComplexity int) int
+		Missing    func(childComplexity int) int
+		QuickReply func(childComplexity int) int
+		Text       func(childComplexity int) int
+	}
+
 	SystemSetting struct {
 		Code        func(childComplexity int) int
 		Default     func(childComplexity int) int
@@ -594,6 +650,11 @@ type ComplexityRoot struct {
 		Text func(childComplexity int) int
 	}
 
+	UntranslatedQuickReply struct {
+		MissingLanguages func(childComplexity int) int
+		QuickReply       func(childComplexity int) int
+	}
+
 	UpdateApiClientPayload struct {
 		APIClient  func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -606,6 +667,11 @@ type ComplexityRoot struct {
 
 	UpdateQueuePayload struct {
 		Queue      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	UpdateQuickReplyPayload struct {
+		QuickReply func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -1491,6 +1557,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateQueuePayload.UserErrors(childComplexity), true
 
+	case "CreateQuickReplyPayload.quickReply":
+		if e.ComplexityRoot.CreateQuickReplyPayload.QuickReply == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateQuickReplyPayload.QuickReply(childComplexity), true
+	case "CreateQuickReplyPayload.userErrors":
+		if e.ComplexityRoot.CreateQuickReplyPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateQuickReplyPayload.UserErrors(childComplexity), true
+
 	case "DeleteChannelPayload.deletedChannelId":
 		if e.ComplexityRoot.DeleteChannelPayload.DeletedChannelID == nil {
 			break
@@ -1503,6 +1582,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeleteChannelPayload.UserErrors(childComplexity), true
+
+	case "DeleteQuickReplyPayload.deletedQuickReplyId":
+		if e.ComplexityRoot.DeleteQuickReplyPayload.DeletedQuickReplyID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteQuickReplyPayload.DeletedQuickReplyID(childComplexity), true
+	case "DeleteQuickReplyPayload.userErrors":
+		if e.ComplexityRoot.DeleteQuickReplyPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteQuickReplyPayload.UserErrors(childComplexity), true
 
 	case "Delivery.failure":
 		if e.ComplexityRoot.Delivery.Failure == nil {
@@ -1945,6 +2037,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateQueue(childComplexity, args["input"].(model.CreateQueueInput)), true
+	case "Mutation.createQuickReply":
+		if e.ComplexityRoot.Mutation.CreateQuickReply == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createQuickReply_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateQuickReply(childComplexity, args["input"].(model.CreateQuickReplyInput)), true
 	case "Mutation.deleteChannel":
 		if e.ComplexityRoot.Mutation.DeleteChannel == nil {
 			break
@@ -1956,6 +2059,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteChannel(childComplexity, args["input"].(model.ChannelInput)), true
+	case "Mutation.deleteQuickReply":
+		if e.ComplexityRoot.Mutation.DeleteQuickReply == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteQuickReply_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteQuickReply(childComplexity, args["input"].(model.DeleteQuickReplyInput)), true
 	case "Mutation.disconnectChannel":
 		if e.ComplexityRoot.Mutation.DisconnectChannel == nil {
 			break
@@ -2122,6 +2236,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateQueue(childComplexity, args["input"].(model.UpdateQueueInput)), true
+	case "Mutation.updateQuickReply":
+		if e.ComplexityRoot.Mutation.UpdateQuickReply == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateQuickReply_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateQuickReply(childComplexity, args["input"].(model.UpdateQuickReplyInput)), true
 	case "Mutation.updateSystemSettings":
 		if e.ComplexityRoot.Mutation.UpdateSystemSettings == nil {
 			break
@@ -2392,6 +2517,34 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Queues(childComplexity, args["first"].(*int), args["after"].(*string)), true
+	case "Query.quickReplies":
+		if e.ComplexityRoot.Query.QuickReplies == nil {
+			break
+		}
+
+		args, err := ec.field_Query_quickReplies_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.QuickReplies(childComplexity, args["queueId"].(*globalid.ID), args["first"].(*int), args["after"].(*string)), true
+	case "Query.quickReplyReport":
+		if e.ComplexityRoot.Query.QuickReplyReport == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.QuickReplyReport(childComplexity), true
+	case "Query.suggestedQuickReplies":
+		if e.ComplexityRoot.Query.SuggestedQuickReplies == nil {
+			break
+		}
+
+		args, err := ec.field_Query_suggestedQuickReplies_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.SuggestedQuickReplies(childComplexity, args["chatId"].(globalid.ID), args["search"].(*string), args["first"].(int)), true
 	case "Query.systemSettings":
 		if e.ComplexityRoot.Query.SystemSettings == nil {
 			break
@@ -2484,6 +2637,107 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.QueueEdge.Node(childComplexity), true
+
+	case "QuickReply.createdAt":
+		if e.ComplexityRoot.QuickReply.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReply.CreatedAt(childComplexity), true
+	case "QuickReply.id":
+		if e.ComplexityRoot.QuickReply.GlobalID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReply.GlobalID(childComplexity), true
+	case "QuickReply.name":
+		if e.ComplexityRoot.QuickReply.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReply.Name(childComplexity), true
+	case "QuickReply.queues":
+		if e.ComplexityRoot.QuickReply.Queues == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReply.Queues(childComplexity), true
+	case "QuickReply.shortcut":
+		if e.ComplexityRoot.QuickReply.Shortcut == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReply.Shortcut(childComplexity), true
+	case "QuickReply.texts":
+		if e.ComplexityRoot.QuickReply.Texts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReply.Texts(childComplexity), true
+	case "QuickReply.version":
+		if e.ComplexityRoot.QuickReply.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReply.Version(childComplexity), true
+
+	case "QuickReplyConnection.edges":
+		if e.ComplexityRoot.QuickReplyConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyConnection.Edges(childComplexity), true
+	case "QuickReplyConnection.nodes":
+		if e.ComplexityRoot.QuickReplyConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyConnection.Nodes(childComplexity), true
+	case "QuickReplyConnection.pageInfo":
+		if e.ComplexityRoot.QuickReplyConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyConnection.PageInfo(childComplexity), true
+
+	case "QuickReplyEdge.cursor":
+		if e.ComplexityRoot.QuickReplyEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyEdge.Cursor(childComplexity), true
+	case "QuickReplyEdge.node":
+		if e.ComplexityRoot.QuickReplyEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyEdge.Node(childComplexity), true
+
+	case "QuickReplyReport.languages":
+		if e.ComplexityRoot.QuickReplyReport.Languages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyReport.Languages(childComplexity), true
+	case "QuickReplyReport.untranslated":
+		if e.ComplexityRoot.QuickReplyReport.Untranslated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyReport.Untranslated(childComplexity), true
+
+	case "QuickReplyText.language":
+		if e.ComplexityRoot.QuickReplyText.Language == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyText.Language(childComplexity), true
+	case "QuickReplyText.text":
+		if e.ComplexityRoot.QuickReplyText.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QuickReplyText.Text(childComplexity), true
 
 	case "Receipts.deliveredUntil":
 		if e.ComplexityRoot.Receipts.DeliveredUntil == nil {
@@ -2694,6 +2948,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Subscription.MessageAdded(childComplexity, args["chatId"].(*globalid.ID), args["after"].(*string)), true
 
+	case "SuggestedQuickReply.chosenBy":
+		if e.ComplexityRoot.SuggestedQuickReply.ChosenBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuggestedQuickReply.ChosenBy(childComplexity), true
+	case "SuggestedQuickReply.language":
+		if e.ComplexityRoot.SuggestedQuickReply.Language == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuggestedQuickReply.Language(childComplexity), true
+	case "SuggestedQuickReply.missing":
+		if e.ComplexityRoot.SuggestedQuickReply.Missing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuggestedQuickReply.Missing(childComplexity), true
+	case "SuggestedQuickReply.quickReply":
+		if e.ComplexityRoot.SuggestedQuickReply.QuickReply == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuggestedQuickReply.QuickReply(childComplexity), true
+	case "SuggestedQuickReply.text":
+		if e.ComplexityRoot.SuggestedQuickReply.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuggestedQuickReply.Text(childComplexity), true
+
 	case "SystemSetting.code":
 		if e.ComplexityRoot.SystemSetting.Code == nil {
 			break
@@ -2808,6 +3093,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UnsupportedContent.Text(childComplexity), true
 
+	case "UntranslatedQuickReply.missingLanguages":
+		if e.ComplexityRoot.UntranslatedQuickReply.MissingLanguages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UntranslatedQuickReply.MissingLanguages(childComplexity), true
+	case "UntranslatedQuickReply.quickReply":
+		if e.ComplexityRoot.UntranslatedQuickReply.QuickReply == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UntranslatedQuickReply.QuickReply(childComplexity), true
+
 	case "UpdateApiClientPayload.apiClient":
 		if e.ComplexityRoot.UpdateApiClientPayload.APIClient == nil {
 			break
@@ -2846,6 +3144,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UpdateQueuePayload.UserErrors(childComplexity), true
+
+	case "UpdateQuickReplyPayload.quickReply":
+		if e.ComplexityRoot.UpdateQuickReplyPayload.QuickReply == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateQuickReplyPayload.QuickReply(childComplexity), true
+	case "UpdateQuickReplyPayload.userErrors":
+		if e.ComplexityRoot.UpdateQuickReplyPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateQuickReplyPayload.UserErrors(childComplexity), true
 
 	case "UpdateSystemSettingsPayload.systemSettings":
 		if e.ComplexityRoot.UpdateSystemSettingsPayload.SystemSettings == nil {
@@ -2980,7 +3291,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateApiClientInput", ec.unmarshalInputCreateApiClientInput),
 			graphql.NewInputUnmarshaler("CreateOperatorInput", ec.unmarshalInputCreateOperatorInput),
 			graphql.NewInputUnmarshaler("CreateQueueInput", ec.unmarshalInputCreateQueueInput),
+			graphql.NewInputUnmarshaler("CreateQuickReplyInput", ec.unmarshalInputCreateQuickReplyInput),
+			graphql.NewInputUnmarshaler("DeleteQuickReplyInput", ec.unmarshalInputDeleteQuickReplyInput),
 			graphql.NewInputUnmarshaler("MarkChatReadInput", ec.unmarshalInputMarkChatReadInput),
+			graphql.NewInputUnmarshaler("QuickReplyTextInput", ec.unmarshalInputQuickReplyTextInput),
 			graphql.NewInputUnmarshaler("RefreshSessionInput", ec.unmarshalInputRefreshSessionInput),
 			graphql.NewInputUnmarshaler("ReplayWebhookEventInput", ec.unmarshalInputReplayWebhookEventInput),
 			graphql.NewInputUnmarshaler("RevokeApiClientInput", ec.unmarshalInputRevokeApiClientInput),
@@ -2993,6 +3307,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("UpdateApiClientInput", ec.unmarshalInputUpdateApiClientInput),
 			graphql.NewInputUnmarshaler("UpdateChannelInput", ec.unmarshalInputUpdateChannelInput),
 			graphql.NewInputUnmarshaler("UpdateQueueInput", ec.unmarshalInputUpdateQueueInput),
+			graphql.NewInputUnmarshaler("UpdateQuickReplyInput", ec.unmarshalInputUpdateQuickReplyInput),
 			graphql.NewInputUnmarshaler("UpdateSystemSettingsInput", ec.unmarshalInputUpdateSystemSettingsInput),
 		)
 	}
@@ -3399,7 +3714,8 @@ extend type Mutation {
   """
   Connects a Facebook page by a page access token: asks the provider who the
   page is, subscribes it and reads the subscription back. A page already
-  connected is repaired in place. A new channel is inactive and has no queue.
+  connected is repaired in place; by the same token, and with nothing to repair,
+  its channel does not change. A new channel is inactive and has no queue.
   """
   connectFacebookPage(
     "The page."
@@ -4460,6 +4776,214 @@ type UpdateQueuePayload {
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
+	{Name: "../../schema/quick_reply.graphql", Input: `"""
+A prepared text in several languages. In a text ` + "`" + `{contact.name}` + "`" + `,
+` + "`" + `{operator.name}` + "`" + `, ` + "`" + `{channel.name}` + "`" + ` and ` + "`" + `{queue.name}` + "`" + ` are variables, and a brace
+that begins none is written ` + "`" + `\{` + "`" + `.
+"""
+type QuickReply implements Node {
+  "Opaque id."
+  id: ID!
+  "Name, unique."
+  name: String!
+  "What an operator types to find it, unique; null if it has none."
+  shortcut: String
+  "The queues for whose chats it is; empty is all queues."
+  queues: [Queue!] @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  "Its texts as they were given, with their variables."
+  texts: [QuickReplyText!]!
+  "When it was made."
+  createdAt: Time!
+  "Grows with each change."
+  version: Int!
+}
+
+"A quick reply in one language."
+type QuickReplyText {
+  "The language, BCP 47."
+  language: String!
+  "The text, with its variables."
+  text: String!
+}
+
+"A page of quick replies."
+type QuickReplyConnection {
+  "Quick replies with their cursors."
+  edges: [QuickReplyEdge!]!
+  "Quick replies."
+  nodes: [QuickReply!]!
+  "Where the page lies."
+  pageInfo: PageInfo!
+}
+
+"A quick reply and its place in the list."
+type QuickReplyEdge {
+  "Its place."
+  cursor: Cursor!
+  "The quick reply."
+  node: QuickReply!
+}
+
+"A quick reply as you would say it in a chat."
+type SuggestedQuickReply {
+  "The quick reply."
+  quickReply: QuickReply!
+  "The text, its variables filled."
+  text: String!
+  "The language of the text, BCP 47."
+  language: String!
+  "Why it is in this language."
+  chosenBy: QuickReplyLanguageRule!
+  "Variables that have no value, such as ` + "`" + `contact.name` + "`" + `. They stand in the text as they are written."
+  missing: [String!]!
+}
+
+"Why a text is in its language: the first of these for which the quick reply has a text. One in ` + "`" + `de` + "`" + ` serves ` + "`" + `de-AT` + "`" + ` too."
+enum QuickReplyLanguageRule {
+  "It serves the contact's locale."
+  CONTACT
+  "It serves the channel's language."
+  CHANNEL
+  "It serves the setting ` + "`" + `DefaultLanguage` + "`" + `."
+  DEFAULT
+  "No text serves any of them: it is the first one."
+  ANY
+}
+
+"Which quick replies are not in every language that is wanted."
+type QuickReplyReport {
+  "The languages that are wanted: those of the channels that are not archived, and the default one."
+  languages: [String!]!
+  "Quick replies that lack some, by name."
+  untranslated: [UntranslatedQuickReply!]!
+}
+
+"A quick reply that is not in every language that is wanted."
+type UntranslatedQuickReply {
+  "The quick reply."
+  quickReply: QuickReply!
+  "The languages that none of its texts serves."
+  missingLanguages: [String!]!
+}
+
+extend type Query {
+  "Quick replies by name."
+  quickReplies(
+    "Only those for the chats of this queue, which those for all queues are too."
+    queueId: ID
+    "At most this many, 1 to 100."
+    first: Int = 25
+    "Those after this place."
+    after: Cursor
+  ): QuickReplyConnection! @allowed(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  "Which quick replies are to be translated."
+  quickReplyReport: QuickReplyReport! @allowed(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
+  """
+  Quick replies for a chat, by name: those for its queue, in the language that
+  fits and with their variables filled. To an operator: those of their queues.
+  Null if there is no such chat or you may not see it.
+  """
+  suggestedQuickReplies(
+    "Which chat."
+    chatId: ID!
+    "Only those with this in their name, shortcut or texts, upper or lower case. Those whose shortcut begins with it come first."
+    search: String
+    "At most this many, 1 to 100."
+    first: Int! = 25
+  ): [SuggestedQuickReply!] @allowed(roles: [ADMIN, SUPERVISOR, OPERATOR, INTEGRATOR])
+}
+
+extend type Mutation {
+  """
+  Makes a quick reply. Name and shortcut are natural keys: making it again is
+  NAME_TAKEN. An installation has at most 500, then it is LIMIT_HIT.
+  """
+  createQuickReply(
+    "The quick reply."
+    input: CreateQuickReplyInput!
+  ): CreateQuickReplyPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  "Changes a quick reply."
+  updateQuickReply(
+    "The changes."
+    input: UpdateQuickReplyInput!
+  ): UpdateQuickReplyPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+  "Deletes a quick reply. What was said with it stays said."
+  deleteQuickReply(
+    "Which quick reply."
+    input: DeleteQuickReplyInput!
+  ): DeleteQuickReplyPayload! @allowed(roles: [ADMIN, INTEGRATOR])
+}
+
+"A quick reply to make."
+input CreateQuickReplyInput {
+  "Name, 1 to 200 characters, unique."
+  name: String!
+  "What an operator types to find it: 1 to 50 of ` + "`" + `a` + "`" + ` to ` + "`" + `z` + "`" + `, ` + "`" + `0` + "`" + ` to ` + "`" + `9` + "`" + `, ` + "`" + `-` + "`" + ` and ` + "`" + `_` + "`" + `, unique."
+  shortcut: String
+  "The queues for whose chats it is; all queues if left out or empty."
+  queueIds: [ID!]
+  "Its texts, 1 to 50, one for each language."
+  texts: [QuickReplyTextInput!]!
+  "Repeating the mutation with the same key within 24 hours gives the first result."
+  idempotencyKey: String
+}
+
+"A quick reply in one language."
+input QuickReplyTextInput {
+  "The language, BCP 47, such as ` + "`" + `de` + "`" + ` or ` + "`" + `pt-BR` + "`" + `."
+  language: String!
+  "The text, 1 to 2000 characters. A variable that there is not is INVALID; a brace is written ` + "`" + `\\{` + "`" + `."
+  text: String!
+}
+
+"The quick reply made."
+type CreateQuickReplyPayload {
+  "The quick reply; null on failure."
+  quickReply: QuickReply
+  "Expected failures; ` + "`" + `field` + "`" + ` is such as ` + "`" + `texts.0.language` + "`" + `."
+  userErrors: [UserError!]!
+}
+
+"Changes of a quick reply; what is left out stays."
+input UpdateQuickReplyInput {
+  "Which quick reply."
+  id: ID!
+  "Name, 1 to 200 characters, unique."
+  name: String
+  "What an operator types to find it; null takes it away."
+  shortcut: String
+  "The queues for whose chats it is from now on; none is all queues."
+  queueIds: [ID!]
+  "All its texts from now on."
+  texts: [QuickReplyTextInput!]
+  "Refuse with CONFLICT if the quick reply has another version."
+  expectedVersion: Int
+}
+
+"The quick reply changed."
+type UpdateQuickReplyPayload {
+  "The quick reply; null on failure."
+  quickReply: QuickReply
+  "Expected failures; ` + "`" + `field` + "`" + ` is such as ` + "`" + `texts.0.language` + "`" + `."
+  userErrors: [UserError!]!
+}
+
+"A quick reply to delete."
+input DeleteQuickReplyInput {
+  "Which quick reply."
+  id: ID!
+  "Refuse with CONFLICT if the quick reply has another version."
+  expectedVersion: Int
+}
+
+"The quick reply is gone."
+type DeleteQuickReplyPayload {
+  "Its id; null on failure."
+  deletedQuickReplyId: ID
+  "Expected failures."
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
 	{Name: "../../schema/schema.graphql", Input: `"""
 Parley's API. Everything but signing in needs an access token: over HTTP in the
 header ` + "`" + `Authorization: Bearer …` + "`" + `, over a WebSocket in the payload of
@@ -4714,6 +5238,8 @@ enum SystemSettingCode {
   FacebookLoginConfigurationId
   "How many chats in progress one operator may have."
   SimultaneousChats
+  "The language of prepared texts where neither the contact's nor the channel's is known or served, BCP 47."
+  DefaultLanguage
   "Whom to ask about the set-up: a name, an e-mail address, a telephone number."
   SupportContact
 }
@@ -4819,6 +5345,12 @@ enum AuditAction {
   CHANNEL_TAKEN_OVER
   "A check found that another installation has taken the Facebook app's webhooks."
   CHANNEL_SUPERSEDED
+  "A quick reply was made."
+  QUICK_REPLY_CREATED
+  "A quick reply was changed: ` + "`" + `before` + "`" + ` and ` + "`" + `after` + "`" + ` list what."
+  QUICK_REPLY_CHANGED
+  "A quick reply was deleted."
+  QUICK_REPLY_DELETED
 }
 
 "A page of the audit log."
@@ -5401,6 +5933,16 @@ func (ec *executionContext) childFields_CreateQueuePayload(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type CreateQueuePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_CreateQuickReplyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "quickReply":
+		return ec.fieldContext_CreateQuickReplyPayload_quickReply(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CreateQuickReplyPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreateQuickReplyPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_DeleteChannelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deletedChannelId":
@@ -5409,6 +5951,16 @@ func (ec *executionContext) childFields_DeleteChannelPayload(ctx context.Context
 		return ec.fieldContext_DeleteChannelPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeleteChannelPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeleteQuickReplyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedQuickReplyId":
+		return ec.fieldContext_DeleteQuickReplyPayload_deletedQuickReplyId(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_DeleteQuickReplyPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteQuickReplyPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Delivery(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5677,6 +6229,68 @@ func (ec *executionContext) childFields_QueueEdge(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type QueueEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_QuickReply(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_QuickReply_id(ctx, field)
+	case "name":
+		return ec.fieldContext_QuickReply_name(ctx, field)
+	case "shortcut":
+		return ec.fieldContext_QuickReply_shortcut(ctx, field)
+	case "queues":
+		return ec.fieldContext_QuickReply_queues(ctx, field)
+	case "texts":
+		return ec.fieldContext_QuickReply_texts(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_QuickReply_createdAt(ctx, field)
+	case "version":
+		return ec.fieldContext_QuickReply_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QuickReply", field.Name)
+}
+
+func (ec *executionContext) childFields_QuickReplyConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_QuickReplyConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_QuickReplyConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_QuickReplyConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QuickReplyConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_QuickReplyEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_QuickReplyEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_QuickReplyEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QuickReplyEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_QuickReplyReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "languages":
+		return ec.fieldContext_QuickReplyReport_languages(ctx, field)
+	case "untranslated":
+		return ec.fieldContext_QuickReplyReport_untranslated(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QuickReplyReport", field.Name)
+}
+
+func (ec *executionContext) childFields_QuickReplyText(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "language":
+		return ec.fieldContext_QuickReplyText_language(ctx, field)
+	case "text":
+		return ec.fieldContext_QuickReplyText_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QuickReplyText", field.Name)
+}
+
 func (ec *executionContext) childFields_Receipts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deliveredUntil":
@@ -5799,6 +6413,22 @@ func (ec *executionContext) childFields_StreamResync(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type StreamResync", field.Name)
 }
 
+func (ec *executionContext) childFields_SuggestedQuickReply(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "quickReply":
+		return ec.fieldContext_SuggestedQuickReply_quickReply(ctx, field)
+	case "text":
+		return ec.fieldContext_SuggestedQuickReply_text(ctx, field)
+	case "language":
+		return ec.fieldContext_SuggestedQuickReply_language(ctx, field)
+	case "chosenBy":
+		return ec.fieldContext_SuggestedQuickReply_chosenBy(ctx, field)
+	case "missing":
+		return ec.fieldContext_SuggestedQuickReply_missing(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SuggestedQuickReply", field.Name)
+}
+
 func (ec *executionContext) childFields_SystemSetting(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -5843,6 +6473,16 @@ func (ec *executionContext) childFields_TestIdentityServerPayload(ctx context.Co
 	return nil, fmt.Errorf("no field named %q was found under type TestIdentityServerPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_UntranslatedQuickReply(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "quickReply":
+		return ec.fieldContext_UntranslatedQuickReply_quickReply(ctx, field)
+	case "missingLanguages":
+		return ec.fieldContext_UntranslatedQuickReply_missingLanguages(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UntranslatedQuickReply", field.Name)
+}
+
 func (ec *executionContext) childFields_UpdateApiClientPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "apiClient":
@@ -5871,6 +6511,16 @@ func (ec *executionContext) childFields_UpdateQueuePayload(ctx context.Context, 
 		return ec.fieldContext_UpdateQueuePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UpdateQueuePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UpdateQuickReplyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "quickReply":
+		return ec.fieldContext_UpdateQuickReplyPayload_quickReply(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_UpdateQuickReplyPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UpdateQuickReplyPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UpdateSystemSettingsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -388,10 +388,48 @@ type CreateQueuePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A quick reply to make.
+type CreateQuickReplyInput struct {
+	// Name, 1 to 200 characters, unique.
+	Name string `json:"name"`
+	// What an operator types to find it: 1 to 50 of `a` to `z`, `0` to `9`, `-` and `_`, unique.
+	Shortcut *string `json:"shortcut,omitempty"`
+	// The queues for whose chats it is; all queues if left out or empty.
+	QueueIds []*globalid.ID `json:"queueIds,omitempty"`
+	// Its texts, 1 to 50, one for each language.
+	Texts []*desk.ReplyText `json:"texts"`
+	// Repeating the mutation with the same key within 24 hours gives the first result.
+	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+// The quick reply made.
+type CreateQuickReplyPayload struct {
+	// The quick reply; null on failure.
+	QuickReply *ent.QuickReply `json:"quickReply,omitempty"`
+	// Expected failures; `field` is such as `texts.0.language`.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // The channel is gone.
 type DeleteChannelPayload struct {
 	// Its id; null on failure.
 	DeletedChannelID *globalid.ID `json:"deletedChannelId,omitempty"`
+	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A quick reply to delete.
+type DeleteQuickReplyInput struct {
+	// Which quick reply.
+	ID globalid.ID `json:"id"`
+	// Refuse with CONFLICT if the quick reply has another version.
+	ExpectedVersion *int `json:"expectedVersion,omitempty"`
+}
+
+// The quick reply is gone.
+type DeleteQuickReplyPayload struct {
+	// Its id; null on failure.
+	DeletedQuickReplyID *globalid.ID `json:"deletedQuickReplyId,omitempty"`
 	// Expected failures.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -554,6 +592,24 @@ type QueueEdge struct {
 	Cursor string `json:"cursor"`
 	// The queue.
 	Node *ent.Queue `json:"node"`
+}
+
+// A page of quick replies.
+type QuickReplyConnection struct {
+	// Quick replies with their cursors.
+	Edges []*QuickReplyEdge `json:"edges"`
+	// Quick replies.
+	Nodes []*ent.QuickReply `json:"nodes"`
+	// Where the page lies.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A quick reply and its place in the list.
+type QuickReplyEdge struct {
+	// Its place.
+	Cursor string `json:"cursor"`
+	// The quick reply.
+	Node *ent.QuickReply `json:"node"`
 }
 
 // Watermarks: every message of ours that left before them is delivered, or read.
@@ -829,6 +885,30 @@ type UpdateQueuePayload struct {
 	// The queue; null on failure.
 	Queue *ent.Queue `json:"queue,omitempty"`
 	// Expected failures.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Changes of a quick reply; what is left out stays.
+type UpdateQuickReplyInput struct {
+	// Which quick reply.
+	ID globalid.ID `json:"id"`
+	// Name, 1 to 200 characters, unique.
+	Name *string `json:"name,omitempty"`
+	// What an operator types to find it; null takes it away.
+	Shortcut graphql.Omittable[*string] `json:"shortcut,omitempty"`
+	// The queues for whose chats it is from now on; none is all queues.
+	QueueIds []*globalid.ID `json:"queueIds,omitempty"`
+	// All its texts from now on.
+	Texts []*desk.ReplyText `json:"texts,omitempty"`
+	// Refuse with CONFLICT if the quick reply has another version.
+	ExpectedVersion *int `json:"expectedVersion,omitempty"`
+}
+
+// The quick reply changed.
+type UpdateQuickReplyPayload struct {
+	// The quick reply; null on failure.
+	QuickReply *ent.QuickReply `json:"quickReply,omitempty"`
+	// Expected failures; `field` is such as `texts.0.language`.
 	UserErrors []*UserError `json:"userErrors"`
 }
 

@@ -177,6 +177,7 @@ func (a *App) wire(ctx context.Context) error {
 		Limits: desk.Limits{
 			SplitText: messenger.SplitText, ReplyWindow: messenger.StandardWindow,
 			SimultaneousChats: func() int { return a.Settings.Current().Number(settings.SimultaneousChats) },
+			DefaultLanguage:   a.setting(settings.DefaultLanguage),
 		},
 		WorkAdded: func() { a.sending.Signal(); a.profiles.Signal(); a.checks.Signal() },
 		Now:       o.Now, Log: o.Log,

@@ -57,7 +57,9 @@ func New(s *store.Store, d *desk.Desk, client *messenger.Client, box *seal.Box, 
 }
 
 // ConnectPage makes the page of a token a channel, or repairs the channel it is:
-// asks who the page is, subscribes it, and reads the subscription back.
+// asks who the page is, subscribes it, and reads the subscription back. Where
+// nothing is to be repaired, the channel stays as it is, so that a script may
+// connect its page again and again.
 //
 // The app's webhook is made to come here before. If it goes to another
 // installation, that takes takeOver: all of the app's pages are ours then.
@@ -84,6 +86,9 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	if err := c.checkSubscribed(ctx, token, page.ID); err != nil {
 		return nil, err
 	}
+	if ch, err := c.sound(ctx, page, info, token); from == "" && ch != nil || err != nil {
+		return ch, err
+	}
 	ch, err := c.desk.Connect(ctx, by, desk.Page{
 		ExternalID: page.ID, Name: page.Name, PictureURL: page.PictureURL,
 		Token: c.box.Seal([]byte(token), tokenPlace(page.ID)), LoginUser: info.UserID, TakenFrom: from,
@@ -93,6 +98,21 @@ func (c *Channels) ConnectPage(ctx context.Context, by audit.Actor, token string
 	}
 	if err := c.options.Connected(ctx, page.ID); err != nil { // it is connected all the same, and housekeeping does this again
 		c.log.Error("cannot replay the events of a page that was connected", "channel", ch.ID, "error", err)
+	}
+	return ch, nil
+}
+
+// sound is the channel of a page if it is connected by this very token already,
+// nil otherwise. The address of the page's picture is another one whenever
+// Facebook is asked, and does not count.
+func (c *Channels) sound(ctx context.Context, page messenger.Page, info messenger.TokenInfo, token string) (*ent.Channel, error) {
+	known, err := c.desk.ChannelsOf(ctx, []string{page.ID})
+	ch := known[page.ID]
+	if err != nil || ch == nil || ch.State != channel.StateConnected || ch.ArchivedAt != nil || ch.Name != page.Name || ch.LoginUser != info.UserID {
+		return nil, err
+	}
+	if stored, err := c.Token(ch); err != nil || stored != token { // one that cannot be opened is to be replaced
+		return nil, nil
 	}
 	return ch, nil
 }

@@ -51,8 +51,8 @@ type world struct {
 	clock    *messengertest.Clock
 	graph    *messengertest.Graph
 	page     *messengertest.Page
-	channels *channels.Channels
 	desk     *desk.Desk
+	channels *channels.Channels
 	client   *messenger.Client
 	app      messenger.App // that the client has
 	callback string        // ours
@@ -87,10 +87,10 @@ func newWorld(t *testing.T, s *store.Store) *world {
 		WorkAdded: func() { pool.Signal() }, Now: w.clock.Now, Log: log,
 	})
 	w.must(err)
+	w.desk, w.app = d, messenger.App{ID: appID, Secret: appSecret}
 	w.inbox = ingest.New(s, d, ingest.Options{AppSecret: func() string { return appSecret }, VerifyToken: func() string { return verifyToken }, Now: w.clock.Now, Log: log})
 	box, err := seal.New("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	w.must(err)
-	w.desk, w.app = d, messenger.App{ID: appID, Secret: appSecret}
 	w.client = &messenger.Client{BaseURL: api.URL, App: func() messenger.App { return w.app }}
 	connected := func(ctx context.Context, page string) error {
 		return errors.Join(w.failing, w.inbox.ReplayPage(ctx, page))
@@ -332,6 +332,34 @@ func TestConnectingAgainRepairsTheChannelInPlace(t *testing.T) {
 		}
 		if n, err := w.store.Client().Message.Query().Count(ctx); err != nil || n != 1 {
 			w.Errorf("%d messages, %v", n, err)
+		}
+	})
+}
+
+func TestConnectingAgainByTheSameTokenChangesNothingUnlessSomethingIsToBeRepaired(t *testing.T) {
+	onBoth(t, func(w *world) {
+		written := func() int {
+			client := w.store.Client()
+			return client.Event.Query().CountX(ctx) + client.AuditEntry.Query().CountX(ctx)
+		}
+		first := w.connect(w.page.Token)
+		before := written()
+		if again := w.connect(" " + w.page.Token + "\n"); again.ID != first.ID || again.Version != first.Version || written() != before {
+			w.Errorf("%d versions and %d rows more", again.Version-first.Version, written()-before)
+		}
+		ref := desk.ChannelRef{ID: first.GlobalID()}
+		for what, spoil := range map[string]func() error{
+			"disconnected":                func() error { _, err := w.channels.Disconnect(ctx, audit.Actor{}, ref); return err },
+			"archived":                    func() error { _, err := w.desk.Archive(ctx, audit.Actor{}, ref, true); return err },
+			"of another name":             func() error { return w.channel().Update().SetName("Once upon a time").Exec(ctx) },
+			"sealed with a key that went": func() error { return w.channel().Update().SetToken([]byte("?")).Exec(ctx) },
+		} {
+			w.must(spoil())
+			ch := w.connect(w.page.Token)
+			token, err := w.channels.Token(ch)
+			if ch.State != channel.StateConnected || ch.ArchivedAt != nil || ch.Name != first.Name || token != w.page.Token {
+				w.Errorf("a channel that was %s is not repaired: %+v %v", what, ch, err)
+			}
 		}
 	})
 }

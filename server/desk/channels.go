@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"golang.org/x/text/language"
 
 	"parley/ent"
 	"parley/ent/auditentry"
@@ -354,11 +353,11 @@ type Queued struct{ ID globalid.ID }
 // a queue are routed to its queue.
 func (d *Desk) UpdateChannel(ctx context.Context, by audit.Actor, u ChannelChange) (*ent.Channel, error) {
 	if u.Language != nil && *u.Language != "" {
-		tag, err := language.Parse(*u.Language)
+		tag, err := canonicalLanguage("language", *u.Language)
 		if err != nil {
-			return nil, fault.New(fault.Invalid, "language", "this is not a language tag such as de or pt-BR")
+			return nil, err
 		}
-		u.Language = pointer(tag.String())
+		u.Language = &tag
 	}
 	if u.Greeting != nil {
 		u.Greeting = pointer(clean(*u.Greeting))

@@ -1,6 +1,6 @@
-// Package desk is the domain: contacts, chats, messages, queues, operators and
-// channels, the life of a chat, and who may see what. It is the only writer of
-// those rows.
+// Package desk is the domain: contacts, chats, messages, queues, operators,
+// channels and quick replies, the life of a chat, and who may see what. It is the
+// only writer of those rows.
 //
 // A Desk is safe for concurrent use. Each method that changes something is one
 // transaction, in which the change, its events and its outgoing work commit
@@ -39,6 +39,7 @@ type Limits struct {
 	SplitText         func(string) []string // into parts that one provider message can hold
 	ReplyWindow       time.Duration         // how long after the customer's last message one may answer
 	SimultaneousChats func() int            // chats in progress per operator, as it is now
+	DefaultLanguage   func() string         // of what is prepared, where nobody's language is known
 }
 
 // Desk is the domain over one database.

@@ -103,6 +103,7 @@ func (b *bench) open(s *store.Store) *Desk {
 		Limits: Limits{
 			SplitText:   func(text string) []string { return strings.SplitAfter(text, "|") },
 			ReplyWindow: 24 * time.Hour, SimultaneousChats: func() int { return limit },
+			DefaultLanguage: func() string { return "en" },
 		},
 		WorkAdded: func() {}, Now: b.clock.Now, Log: slog.New(slog.DiscardHandler),
 	}))

@@ -108,8 +108,9 @@ func (d *Desk) Checked(ctx context.Context, h Health) (recorded bool, err error)
 		if h.Name == "" {
 			h.Name, h.PictureURL = before.Name, before.PictureURL
 		}
-		if before.State == h.State && before.StateReason == h.Reason && before.Name == h.Name && before.PictureURL == h.PictureURL && !changed {
-			return nil
+		if before.State == h.State && before.StateReason == h.Reason && before.Name == h.Name && !changed {
+			// A picture's address is another one whenever Facebook is asked, and is no news.
+			return before.Update().SetPictureURL(h.PictureURL).Exec(ctx)
 		}
 		ch, err := before.Update().SetState(h.State).SetStateReason(h.Reason).SetName(h.Name).SetPictureURL(h.PictureURL).AddVersion(1).Save(ctx)
 		if err != nil {

@@ -201,7 +201,7 @@ func (in *intake) identity(channel *ent.Channel, ev Inbound) *ent.Identity {
 	if known := in.identities[key]; known != nil {
 		return known
 	}
-	who := &ent.Contact{ID: schema.NewID(), Name: "Guest " + tail(ev.Person), CreatedAt: in.now, Version: 1}
+	who := &ent.Contact{ID: schema.NewID(), Name: placeholder(ev.Person), CreatedAt: in.now, Version: 1}
 	identity := &ent.Identity{ID: schema.NewID(), ChannelID: channel.ID, ExternalID: ev.Person, ContactID: who.ID, CreatedAt: in.now}
 	in.newContacts, in.newPeople = append(in.newContacts, who), append(in.newPeople, identity)
 	in.identities[key], in.fresh[identity.ID] = identity, true
@@ -209,10 +209,11 @@ func (in *intake) identity(channel *ent.Channel, ev Inbound) *ent.Identity {
 	return identity
 }
 
-// tail is the end of an id, enough to tell two guests apart.
-func tail(id string) string {
+// placeholder is a name for who has only an id, of which the end is enough to
+// tell two guests apart.
+func placeholder(id string) string {
 	runes := []rune(id)
-	return string(runes[max(0, len(runes)-4):])
+	return "Guest " + string(runes[max(0, len(runes)-4):])
 }
 
 // chatFor finds the chat that a message of a time belongs to: the one that was

@@ -21,6 +21,7 @@ import (
 	"parley/ent/predicate"
 	"parley/ent/queue"
 	"parley/ent/queuemember"
+	"parley/ent/quickreply"
 	"parley/server/globalid"
 	"parley/server/paging"
 )
@@ -276,6 +277,8 @@ func (d *Desk) Nodes(ctx context.Context, v Viewer, ids []globalid.ID, edges boo
 			err = keep[*ent.Queue](found)(client.Queue.Query().Where(queue.IDIn(ids...), v.visibleQueue()).All(ctx))
 		case "operator":
 			err = keep[*ent.Operator](found)(client.Operator.Query().Where(operator.IDIn(ids...), v.visibleOperator()).All(ctx))
+		case "quickreply":
+			err = keep[*ent.QuickReply](found)(whole(client.QuickReply.Query()).Where(quickreply.IDIn(ids...), v.visibleQuickReply()).All(ctx))
 		case "apiclient":
 			err = keep[*ent.APIClient](found)(client.APIClient.Query().Where(apiclient.IDIn(ids...), v.visibleAPIClient()).All(ctx))
 		}

@@ -15,6 +15,7 @@ import (
 	"parley/ent/predicate"
 	"parley/ent/schema"
 	"parley/ent/segment"
+	"parley/server/audit"
 	"parley/server/fault"
 	"parley/server/globalid"
 )
@@ -136,6 +137,14 @@ func (v Viewer) GlobalID() globalid.ID {
 		return v.Machine.GlobalID()
 	}
 	return globalid.ID{}
+}
+
+// actor is the viewer, for the audit log.
+func (v Viewer) actor() audit.Actor {
+	if v.Machine != nil {
+		return audit.Actor{Client: v.id()}
+	}
+	return audit.Actor{Operator: v.id()}
 }
 
 // id is the operator's or the client's; the two have none in common.

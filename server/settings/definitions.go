@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/language"
+
 	"parley/server/weburl"
 )
 
@@ -26,6 +28,7 @@ const (
 	FacebookLoginConfiguration Code = "FacebookLoginConfigurationId"
 
 	SimultaneousChats Code = "SimultaneousChats"
+	DefaultLanguage   Code = "DefaultLanguage"
 	SupportContact    Code = "SupportContact"
 )
 
@@ -63,6 +66,7 @@ var All = []Definition{
 	{FacebookWebhookVerifyToken, Secret, "The word that Facebook repeats when it checks the webhook: any, the same here and in the app's dashboard.", "", text},
 	{FacebookLoginConfiguration, Text, "The configuration of Facebook Login for Business; without one, the login asks for the permissions itself.", "", digits},
 	{SimultaneousChats, Number, "How many chats in progress one operator may have.", "5", between(1, 100)},
+	{DefaultLanguage, Text, "The language of prepared texts where neither the contact's nor the channel's is known or served, BCP 47.", "en", languageTag},
 	{SupportContact, Text, "Whom to ask about the set-up: a name, an e-mail address, a telephone number.", "", text},
 }
 
@@ -103,6 +107,14 @@ func digits(s string) (string, error) {
 		return "", errors.New("must be digits")
 	}
 	return s, nil
+}
+
+func languageTag(s string) (string, error) {
+	tag, err := language.Parse(strings.TrimSpace(s))
+	if err != nil || tag.IsRoot() || len(tag.String()) > 35 {
+		return "", errors.New("must be a language tag such as de or pt-BR")
+	}
+	return tag.String(), nil
 }
 
 func between(least, most int) func(string) (string, error) {

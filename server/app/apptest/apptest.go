@@ -31,10 +31,11 @@ import (
 	"parley/server/store/storetest"
 )
 
+// What the world is set up with.
 const (
-	appID       = "1111111111"
-	appSecret   = "app-secret-of-the-simulator"
-	verifyToken = "verify-token"
+	AppID       = "1111111111"
+	AppSecret   = "app-secret-of-the-simulator"
+	VerifyToken = "verify token/of+the&simulator"
 	AdminEmail  = "admin@test.example"
 	// Password is everybody's.
 	Password = "correct horse battery"
@@ -50,6 +51,8 @@ type Options struct {
 	Timing    edge.Timing
 	Now       func() time.Time
 	Store     func(*store.Store) // sees the store before anything else does
+	LogLevel  slog.Level         // least level that is kept in the log
+	TokenMark string             // is in every token and code of the simulator
 	Bare      bool               // no page, no queue, no administrator by a known password
 }
 
@@ -89,19 +92,19 @@ func Start(t testing.TB, o Options) *World {
 	}
 	w := &World{t: t, Options: o, Log: &Log{}, ended: make(chan struct{})}
 	var address messengertest.Address
-	w.Facebook = messengertest.New(messengertest.Options{HTTP: messengertest.Reaching("parley.test", address.Get)})
+	w.Facebook = messengertest.New(messengertest.Options{TokenMark: o.TokenMark, HTTP: messengertest.Reaching("parley.test", address.Get)})
 	t.Cleanup(w.Facebook.Close)
 	w.Facebook.AddApp(messengertest.App{
-		ID: appID, Secret: appSecret, Name: "Parley", RedirectURIs: []string{"http://parley.test" + channels.CallbackPath},
+		ID: AppID, Secret: AppSecret, Name: "Parley", RedirectURIs: []string{"http://parley.test" + channels.CallbackPath},
 	})
-	w.Page = w.Facebook.AddPage(messengertest.Page{ID: "1000", Name: "Harbour Coffee", AppID: appID})
+	w.Page = w.Facebook.AddPage(messengertest.Page{ID: "1000", Name: "Harbour Coffee", AppID: AppID})
 	graphAPI := httptest.NewServer(w.Facebook)
 	t.Cleanup(graphAPI.Close)
 
 	environ := []string{
 		"PARLEY_ADDR=127.0.0.1:0", "PARLEY_DATA=" + o.Data, "PARLEY_GRAPH_URL=" + graphAPI.URL,
 		"PARLEY_FACEBOOK_URL=" + graphAPI.URL, "PARLEY_PUBLIC_URL=http://parley.test",
-		"FACEBOOK_APP_ID=" + appID, "FACEBOOK_APP_SECRET=" + appSecret, "FACEBOOK_WEBHOOK_VERIFY_TOKEN=" + verifyToken,
+		"FACEBOOK_APP_ID=" + AppID, "FACEBOOK_APP_SECRET=" + AppSecret, "FACEBOOK_WEBHOOK_VERIFY_TOKEN=" + VerifyToken,
 		"DATABASE_URL=" + o.Database, "PARLEY_SECRET_KEY=" + o.SecretKey,
 	}
 	if !o.Bare {
@@ -112,7 +115,7 @@ func Start(t testing.TB, o Options) *World {
 		t.Fatal(err)
 	}
 	w.App, err = app.New(t.Context(), app.Options{
-		Config: c, Timing: o.Timing, Now: o.Now, Log: slog.New(slog.NewTextHandler(w.Log, nil)),
+		Config: c, Timing: o.Timing, Now: o.Now, Log: slog.New(slog.NewTextHandler(w.Log, &slog.HandlerOptions{Level: o.LogLevel})),
 		Open: func(ctx context.Context, location string) (*store.Store, error) {
 			s, err := store.Open(ctx, location)
 			if err == nil && o.Store != nil {
@@ -258,7 +261,7 @@ func (w *World) Until(fact string, holds func() bool) {
 
 // Sign is the signature of a webhook's body.
 func Sign(body []byte) string {
-	mac := hmac.New(sha256.New, []byte(appSecret))
+	mac := hmac.New(sha256.New, []byte(AppSecret))
 	_, _ = mac.Write(body)
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }

@@ -136,7 +136,7 @@ func (g *Graph) consented(d dialog, u *User, form url.Values) string {
 			g.permit(d.app, u, name, "granted")
 		}
 	}
-	value := "AQ" + g.newMID()[2:]
+	value := "AQ" + g.mark + g.newMID()[2:]
 	g.codes[value] = &code{app: d.app, user: u, redirect: form.Get("redirect_uri"), challenge: d.challenge, hashing: d.hashing,
 		system: d.system, expires: g.clock.Now().Add(codeLasts)}
 	return value

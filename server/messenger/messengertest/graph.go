@@ -18,8 +18,9 @@ type Options struct {
 	Seed      uint64
 	Behaviour Behaviour
 	Retry     Retry
-	PageSize  int // most items of an answer that goes on at a cursor; 0: 2, so that whoever does not go on notices
-	Keep      int // how many requests, posts and sent messages the logs hold; 0: 100,000
+	PageSize  int    // most items of an answer that goes on at a cursor; 0: 2, so that whoever does not go on notices
+	TokenMark string // is in every token and code that is made, for tests that look for where these get to
+	Keep      int    // how many requests, posts and sent messages the logs hold; 0: 100,000
 }
 
 // Behaviour is how Facebook delivers. The zero value is the friendly case: one item per post, each once and in order.
@@ -52,6 +53,7 @@ type Graph struct {
 	retry Retry
 	keep  int
 	most  int // items of an answer
+	mark  string
 	mux   *http.ServeMux
 	stop  context.CancelFunc
 	ctx   context.Context
@@ -76,7 +78,7 @@ type Graph struct {
 // New makes a simulator without apps and pages.
 func New(o Options) *Graph {
 	g := &Graph{
-		clock: o.Clock, http: o.HTTP, retry: o.Retry, keep: o.Keep, most: o.PageSize, behaviour: o.Behaviour,
+		clock: o.Clock, http: o.HTTP, retry: o.Retry, keep: o.Keep, most: o.PageSize, mark: o.TokenMark, behaviour: o.Behaviour,
 		changed: make(chan struct{}), apps: map[string]*App{}, pages: map[string]*Page{}, tokens: map[string]*token{},
 		users: map[string]*User{}, codes: map[string]*code{},
 	}
@@ -184,6 +186,9 @@ func (g *Graph) touch() {
 func (g *Graph) newID() string {
 	return strconv.FormatInt(1e15+g.random.Int64N(9e15), 10)
 }
+
+// newToken makes a token. The caller holds the lock.
+func (g *Graph) newToken() string { return "EAAG" + g.mark + g.newMID()[2:] }
 
 // newMID gives a message id. The caller holds the lock.
 func (g *Graph) newMID() string {

@@ -166,7 +166,7 @@ func (g *Graph) grant(p *Page, appID, value string) (app, secret string) {
 		panic(fmt.Sprintf("messengertest: page %s needs an app first", p.ID))
 	}
 	if value == "" {
-		value = "EAAG" + g.newMID()[2:]
+		value = g.newToken()
 	}
 	g.tokens[value] = &token{app: g.apps[appID], page: p, issued: g.clock.Now()}
 	return appID, value

@@ -91,7 +91,7 @@ func (g *Graph) userToken(t *token, lasts time.Duration) answer {
 		t.expires = t.issued.Add(lasts)
 		body["expires_in"] = int(lasts / time.Second)
 	}
-	value := "EAAG" + g.newMID()[2:]
+	value := g.newToken()
 	g.tokens[value] = t
 	body["access_token"] = value
 	return answer{body: body}
@@ -104,7 +104,7 @@ func (g *Graph) pageToken(from *token, p *Page) string {
 		if !from.lasting {
 			t.expires = from.expires
 		}
-		value := "EAAG" + g.newMID()[2:]
+		value := g.newToken()
 		g.tokens[value], from.pages[p] = t, value
 	}
 	return from.pages[p]
