@@ -35,16 +35,20 @@ func (r *run) pages() {
 	r.Admin.Must(`mutation($c: ID!, $q: ID!) { updateChannel(input: {id: $c, active: true, queueId: $q}) { userErrors { code message } } }`, variables{"c": r.Channel, "q": r.Queue})
 }
 
-// fails asks for what fails by a fault. Some requests that get no answer are made
-// again by Go's client.
+// during does something while a fault lasts: the checks of channels come to feel it
+// too.
+func (r *run) during(f messengertest.Fault, do func()) {
+	r.t.Helper()
+	f.Times = -1
+	r.Facebook.Fail(f)
+	do()
+	r.Facebook.Heal()
+}
+
+// fails asks for what fails by a fault.
 func (r *run) fails(f messengertest.Fault, query string, v variables) {
 	r.t.Helper()
-	r.Facebook.Fail(f)
-	if f.Mode == messengertest.HangUp {
-		r.Admin.Do(query, v)
-		return
-	}
-	r.refused(r.Admin, query, v)
+	r.during(f, func() { r.refused(r.Admin, query, v) })
 }
 
 // logins end well and badly.
@@ -72,11 +76,12 @@ func (r *run) logins() {
 			{Code: 1, Message: "Error validating client secret. " + apptest.AppSecret}, {Code: 190, Message: "wrong: " + apptest.AppSecret}, {Mode: messengertest.HangUp}, {Mode: messengertest.HTML},
 		} {
 			f.Path = path
-			r.Facebook.Fail(f)
-			id, _ := login(goes)
-			if status := r.Admin.Must(read, variables{"id": id}).Get("facebookLogin.status"); status != "FAILED" && f.Mode != messengertest.HangUp {
-				r.t.Fatalf("%s %+v: the login is %v", path, f, status)
-			}
+			r.during(f, func() {
+				id, _ := login(goes)
+				if status := r.Admin.Must(read, variables{"id": id}).Get("facebookLogin.status"); status != "FAILED" {
+					r.t.Fatalf("%s %+v: the login is %v", path, f, status)
+				}
+			})
 		}
 	}
 	id, _ := login(ada.Cancels)
@@ -93,8 +98,7 @@ func (r *run) logins() {
 		r.fails(f, read, variables{"id": id})
 		r.fails(f, choose, variables{"id": id})
 	}
-	r.Facebook.Fail(messengertest.Fault{Path: "/subscribed_apps", Code: 100, Message: "token " + ofUser})
-	r.refused(r.Admin, choose, variables{"id": id})
+	r.fails(messengertest.Fault{Path: "/subscribed_apps", Code: 100, Message: "token " + ofUser}, choose, variables{"id": id})
 	r.Admin.Must(choose, variables{"id": id})
 	ada.EndSessions(460)
 	r.refused(r.Admin, read, variables{"id": id})

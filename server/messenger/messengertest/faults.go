@@ -119,6 +119,13 @@ func (g *Graph) Fail(f Fault) {
 	g.faults = append(g.faults, &f)
 }
 
+// Heal takes back the faults that wait.
+func (g *Graph) Heal() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.faults = nil
+}
+
 // takeFault gives the fault that hits a call, if any.
 func (g *Graph) takeFault(c *call) *Fault {
 	g.mu.Lock()
