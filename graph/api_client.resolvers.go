@@ -32,7 +32,7 @@ func (r *mutationResolver) CreateAPIClient(ctx context.Context, input model.Crea
 }
 
 func (r *mutationResolver) UpdateAPIClient(ctx context.Context, input model.UpdateAPIClientInput) (*model.UpdateAPIClientPayload, error) {
-	client, err := r.Desk.UpdateAPIClient(ctx, desk.APIClientChange{
+	client, err := r.Desk.UpdateAPIClient(ctx, actor(ctx), desk.APIClientChange{
 		ID: input.ID, Name: input.Name, Scopes: input.Scopes, ExpectedVersion: number(input.ExpectedVersion),
 	})
 	userErrors, err := failures(err)
@@ -44,7 +44,7 @@ func (r *mutationResolver) RotateAPIClientSecret(ctx context.Context, input mode
 }
 
 func (r *mutationResolver) RevokeAPIClient(ctx context.Context, input model.RevokeAPIClientInput) (*model.RevokeAPIClientPayload, error) {
-	client, err := r.Desk.RevokeAPIClient(ctx, input.ID)
+	client, err := r.Desk.RevokeAPIClient(ctx, actor(ctx), input.ID)
 	userErrors, err := failures(err)
 	return &model.RevokeAPIClientPayload{APIClient: unless(err, userErrors, client), UserErrors: userErrors}, err
 }

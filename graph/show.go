@@ -260,7 +260,7 @@ func (r *Resolver) createClient(ctx context.Context, in model.CreateAPIClientInp
 
 func (r *Resolver) rotateSecret(ctx context.Context, in model.RotateAPIClientSecretInput) (*model.RotateAPIClientSecretPayload, error) {
 	secret := auth.NewSecret()
-	client, err := r.Desk.RotateAPIClientSecret(ctx, in.ID, auth.HashSecret(secret), number(in.ExpectedVersion))
+	client, err := r.Desk.RotateAPIClientSecret(ctx, actor(ctx), in.ID, auth.HashSecret(secret), number(in.ExpectedVersion))
 	userErrors, err := failures(err)
 	return &model.RotateAPIClientSecretPayload{
 		APIClient: unless(err, userErrors, client), ClientSecret: unless(err, userErrors, &secret), UserErrors: userErrors,

@@ -64,18 +64,22 @@ type Action string
 
 // Action values.
 const (
-	ActionSettingChanged      Action = "SETTING_CHANGED"
-	ActionChannelConnected    Action = "CHANNEL_CONNECTED"
-	ActionChannelChanged      Action = "CHANNEL_CHANGED"
-	ActionChannelDisconnected Action = "CHANNEL_DISCONNECTED"
-	ActionChannelArchived     Action = "CHANNEL_ARCHIVED"
-	ActionChannelUnarchived   Action = "CHANNEL_UNARCHIVED"
-	ActionChannelDeleted      Action = "CHANNEL_DELETED"
-	ActionChannelTakenOver    Action = "CHANNEL_TAKEN_OVER"
-	ActionChannelSuperseded   Action = "CHANNEL_SUPERSEDED"
-	ActionQuickReplyCreated   Action = "QUICK_REPLY_CREATED"
-	ActionQuickReplyChanged   Action = "QUICK_REPLY_CHANGED"
-	ActionQuickReplyDeleted   Action = "QUICK_REPLY_DELETED"
+	ActionSettingChanged         Action = "SETTING_CHANGED"
+	ActionChannelConnected       Action = "CHANNEL_CONNECTED"
+	ActionChannelChanged         Action = "CHANNEL_CHANGED"
+	ActionChannelDisconnected    Action = "CHANNEL_DISCONNECTED"
+	ActionChannelArchived        Action = "CHANNEL_ARCHIVED"
+	ActionChannelUnarchived      Action = "CHANNEL_UNARCHIVED"
+	ActionChannelDeleted         Action = "CHANNEL_DELETED"
+	ActionChannelTakenOver       Action = "CHANNEL_TAKEN_OVER"
+	ActionChannelSuperseded      Action = "CHANNEL_SUPERSEDED"
+	ActionAPIClientCreated       Action = "API_CLIENT_CREATED"
+	ActionAPIClientChanged       Action = "API_CLIENT_CHANGED"
+	ActionAPIClientSecretRotated Action = "API_CLIENT_SECRET_ROTATED"
+	ActionAPIClientRevoked       Action = "API_CLIENT_REVOKED"
+	ActionQuickReplyCreated      Action = "QUICK_REPLY_CREATED"
+	ActionQuickReplyChanged      Action = "QUICK_REPLY_CHANGED"
+	ActionQuickReplyDeleted      Action = "QUICK_REPLY_DELETED"
 )
 
 func (a Action) String() string {
@@ -85,7 +89,7 @@ func (a Action) String() string {
 // ActionValidator is a validator for the "action" field enum values. It is called by the builders before save.
 func ActionValidator(a Action) error {
 	switch a {
-	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted, ActionChannelTakenOver, ActionChannelSuperseded, ActionQuickReplyCreated, ActionQuickReplyChanged, ActionQuickReplyDeleted:
+	case ActionSettingChanged, ActionChannelConnected, ActionChannelChanged, ActionChannelDisconnected, ActionChannelArchived, ActionChannelUnarchived, ActionChannelDeleted, ActionChannelTakenOver, ActionChannelSuperseded, ActionAPIClientCreated, ActionAPIClientChanged, ActionAPIClientSecretRotated, ActionAPIClientRevoked, ActionQuickReplyCreated, ActionQuickReplyChanged, ActionQuickReplyDeleted:
 		return nil
 	default:
 		return fmt.Errorf("auditentry: invalid enum value for action field: %q", a)

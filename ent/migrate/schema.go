@@ -42,7 +42,7 @@ var (
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "operator_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "client_id", Type: field.TypeUUID, Nullable: true},
-		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED", "CHANNEL_CONNECTED", "CHANNEL_CHANGED", "CHANNEL_DISCONNECTED", "CHANNEL_ARCHIVED", "CHANNEL_UNARCHIVED", "CHANNEL_DELETED", "CHANNEL_TAKEN_OVER", "CHANNEL_SUPERSEDED", "QUICK_REPLY_CREATED", "QUICK_REPLY_CHANGED", "QUICK_REPLY_DELETED"}},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"SETTING_CHANGED", "CHANNEL_CONNECTED", "CHANNEL_CHANGED", "CHANNEL_DISCONNECTED", "CHANNEL_ARCHIVED", "CHANNEL_UNARCHIVED", "CHANNEL_DELETED", "CHANNEL_TAKEN_OVER", "CHANNEL_SUPERSEDED", "API_CLIENT_CREATED", "API_CLIENT_CHANGED", "API_CLIENT_SECRET_ROTATED", "API_CLIENT_REVOKED", "QUICK_REPLY_CREATED", "QUICK_REPLY_CHANGED", "QUICK_REPLY_DELETED"}},
 		{Name: "subject", Type: field.TypeString},
 		{Name: "before", Type: field.TypeString, Nullable: true},
 		{Name: "after", Type: field.TypeString, Nullable: true},

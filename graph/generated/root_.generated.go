@@ -5345,6 +5345,14 @@ enum AuditAction {
   CHANNEL_TAKEN_OVER
   "A check found that another installation has taken the Facebook app's webhooks."
   CHANNEL_SUPERSEDED
+  "An API client was made."
+  API_CLIENT_CREATED
+  "An API client was changed: ` + "`" + `before` + "`" + ` and ` + "`" + `after` + "`" + ` have its name and scopes."
+  API_CLIENT_CHANGED
+  "An API client got another secret."
+  API_CLIENT_SECRET_ROTATED
+  "An API client was ended for ever."
+  API_CLIENT_REVOKED
   "A quick reply was made."
   QUICK_REPLY_CREATED
   "A quick reply was changed: ` + "`" + `before` + "`" + ` and ` + "`" + `after` + "`" + ` list what."

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,9 +12,11 @@ import (
 
 	"parley/ent"
 	"parley/ent/apiclient"
+	"parley/ent/auditentry"
 	"parley/ent/event"
 	"parley/ent/operator"
 	"parley/ent/schema"
+	"parley/server/audit"
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/store"
@@ -70,8 +73,12 @@ func (d *Desk) CreateAPIClient(ctx context.Context, v Viewer, n NewAPIClient) (r
 			if v.Operator != nil {
 				create.SetCreatedBy(v.Operator.ID)
 			}
-			err := c.Savepoint(ctx, func() error { return create.Exec(ctx) })
-			return id, c.clientTaken(ctx, err, n.Name, n.ExternalID)
+			var made *ent.APIClient
+			err := c.Savepoint(ctx, func() (err error) { made, err = create.Save(ctx); return err })
+			if err != nil {
+				return id, c.clientTaken(ctx, err, n.Name, n.ExternalID)
+			}
+			return id, c.auditClient(ctx, v.actor(), auditentry.ActionAPIClientCreated, nil, made)
 		})
 		if err != nil {
 			return err
@@ -136,8 +143,8 @@ type APIClientChange struct {
 
 // UpdateAPIClient changes an API client. A scope that is taken from it is gone at
 // once, from its tokens as well; one that is given is in its next token.
-func (d *Desk) UpdateAPIClient(ctx context.Context, a APIClientChange) (*ent.APIClient, error) {
-	return d.changeClient(ctx, a.ID, a.ExpectedVersion, func(c *change, found *ent.APIClient) (*ent.APIClient, error) {
+func (d *Desk) UpdateAPIClient(ctx context.Context, by audit.Actor, a APIClientChange) (*ent.APIClient, error) {
+	return d.changeClient(ctx, by, a.ID, a.ExpectedVersion, auditentry.ActionAPIClientChanged, func(c *change, found *ent.APIClient) (*ent.APIClient, error) {
 		name, scopes := found.Name, found.Scopes
 		if a.Name != nil {
 			name = clean(*a.Name)
@@ -165,8 +172,8 @@ func (d *Desk) UpdateAPIClient(ctx context.Context, a APIClientChange) (*ent.API
 
 // RotateAPIClientSecret gives an API client another secret. The one before is
 // worth nothing any more; the tokens that it gave live on for their few minutes.
-func (d *Desk) RotateAPIClientSecret(ctx context.Context, id globalid.ID, hash []byte, expectedVersion *int64) (*ent.APIClient, error) {
-	return d.changeClient(ctx, id, expectedVersion, func(_ *change, found *ent.APIClient) (*ent.APIClient, error) {
+func (d *Desk) RotateAPIClientSecret(ctx context.Context, by audit.Actor, id globalid.ID, hash []byte, expectedVersion *int64) (*ent.APIClient, error) {
+	return d.changeClient(ctx, by, id, expectedVersion, auditentry.ActionAPIClientSecretRotated, func(_ *change, found *ent.APIClient) (*ent.APIClient, error) {
 		if found.RevokedAt != nil {
 			return nil, fault.New(fault.Refused, "id", "the API client was revoked: make another one")
 		}
@@ -179,8 +186,8 @@ func (d *Desk) RotateAPIClientSecret(ctx context.Context, id globalid.ID, hash [
 
 // RevokeAPIClient ends an API client for ever: it gets no token, those that it
 // has are nobody's, and its streams end. Again changes nothing.
-func (d *Desk) RevokeAPIClient(ctx context.Context, id globalid.ID) (*ent.APIClient, error) {
-	return d.changeClient(ctx, id, nil, func(c *change, found *ent.APIClient) (*ent.APIClient, error) {
+func (d *Desk) RevokeAPIClient(ctx context.Context, by audit.Actor, id globalid.ID) (*ent.APIClient, error) {
+	return d.changeClient(ctx, by, id, nil, auditentry.ActionAPIClientRevoked, func(c *change, found *ent.APIClient) (*ent.APIClient, error) {
 		if found.RevokedAt != nil {
 			return found, nil
 		}
@@ -192,7 +199,7 @@ func (d *Desk) RevokeAPIClient(ctx context.Context, id globalid.ID) (*ent.APICli
 // changeClient runs f over a client that nobody else changes meanwhile. A change
 // of its rights is an event as operators have, by its id, which has its streams
 // look at them anew.
-func (d *Desk) changeClient(ctx context.Context, id globalid.ID, expectedVersion *int64,
+func (d *Desk) changeClient(ctx context.Context, by audit.Actor, id globalid.ID, expectedVersion *int64, did auditentry.Action,
 	f func(*change, *ent.APIClient) (*ent.APIClient, error)) (result *ent.APIClient, err error) {
 	err = d.write(ctx, func(c *change) error {
 		query := c.APIClient.Query().Where(apiclient.ID(id.UUID))
@@ -209,8 +216,22 @@ func (d *Desk) changeClient(ctx context.Context, id globalid.ID, expectedVersion
 		if err := checkVersion(expectedVersion, found.Version); err != nil {
 			return err
 		}
-		result, err = f(c, found)
-		return err
+		if result, err = f(c, found); err != nil || result.Version == found.Version {
+			return err
+		}
+		return c.auditClient(ctx, by, did, found, result)
 	})
 	return result, err
+}
+
+// auditClient records a change of an API client; before is nil of a new one. That
+// it got a secret shows in neither.
+func (c *change) auditClient(ctx context.Context, by audit.Actor, did auditentry.Action, before, after *ent.APIClient) error {
+	facts := func(of *ent.APIClient) *string {
+		if of == nil || of.RevokedAt != nil {
+			return nil
+		}
+		return pointer(fmt.Sprintf("name: %q, role: %s, scopes: %s", of.Name, of.Role, strings.Join(of.Scopes, " ")))
+	}
+	return audit.Add(ctx, c.Tx, c.now, by, audit.Change{Action: did, Subject: after.GlobalID().String(), Before: facts(before), After: facts(after)})
 }

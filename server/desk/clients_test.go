@@ -14,6 +14,7 @@ import (
 	"parley/ent/message"
 	"parley/ent/operator"
 	"parley/ent/schema"
+	"parley/server/audit"
 	"parley/server/fault"
 	"parley/server/globalid"
 	"parley/server/paging"
@@ -45,7 +46,7 @@ func TestAMachineHasTheScopesOfItsTokenThatItStillHas(t *testing.T) {
 			{[]string{schema.ChatsRead}, []string{schema.ChatsWrite}, nil},
 			{[]string{}, schema.Scopes, nil},
 		} {
-			must(b.desk.UpdateAPIClient(ctx, APIClientChange{ID: client.GlobalID(), Scopes: step.has}))
+			must(b.desk.UpdateAPIClient(ctx, audit.Actor{}, APIClientChange{ID: client.GlobalID(), Scopes: step.has}))
 			v := must(b.desk.Machine(ctx, client.ID, step.token))
 			equal(b, "scopes", fmt.Sprint(v.Scopes()), fmt.Sprint(step.want))
 			equal(b, "sees all", v.SeesAll(), step.want != nil)
@@ -60,9 +61,9 @@ func TestARevokedMachineIsNobody(t *testing.T) {
 	onDesk(t, func(b *bench) {
 		v := b.machine("Importer", schema.ChatsRead)
 		feed := b.follow(v, EventFilter{})
-		first := must(b.desk.RevokeAPIClient(ctx, v.GlobalID()))
+		first := must(b.desk.RevokeAPIClient(ctx, audit.Actor{}, v.GlobalID()))
 		equal(b, "version", first.Version, 2)
-		equal(b, "again", must(b.desk.RevokeAPIClient(ctx, v.GlobalID())).Version, 2)
+		equal(b, "again", must(b.desk.RevokeAPIClient(ctx, audit.Actor{}, v.GlobalID())).Version, 2)
 		_, err := b.desk.Machine(ctx, v.Machine.ID, schema.Scopes)
 		b.refused(err, fault.Unauthenticated, "")
 		_, err = feed.Next(ctx)
@@ -73,7 +74,7 @@ func TestARevokedMachineIsNobody(t *testing.T) {
 		}
 		_, err = b.desk.Viewer(ctx, v.Machine.ID)
 		b.refused(err, fault.Unauthenticated, "")
-		_, err = b.desk.RotateAPIClientSecret(ctx, v.GlobalID(), []byte("other"), nil)
+		_, err = b.desk.RotateAPIClientSecret(ctx, audit.Actor{}, v.GlobalID(), []byte("other"), nil)
 		b.refused(err, fault.Refused, "was revoked")
 		equal(b, "secret", string(must(b.client().APIClient.Get(ctx, v.Machine.ID)).SecretHash), "hash of Importer")
 	})
@@ -179,16 +180,16 @@ func TestAnAPIClientIsChangedOnlyAsItCanBe(t *testing.T) {
 			"an unknown scope":  {APIClientChange{ID: id, Scopes: []string{"x"}}, fault.Invalid, "scopes"},
 			"a bot with scopes": {APIClientChange{ID: bot.GlobalID(), Scopes: schema.Scopes}, fault.Invalid, "scopes"},
 		} {
-			_, err := b.desk.UpdateAPIClient(ctx, step.change)
+			_, err := b.desk.UpdateAPIClient(ctx, audit.Actor{}, step.change)
 			if b.refused(err, step.code, step.word); b.Failed() {
 				b.Fatal(name)
 			}
 		}
 		equal(b, "version", must(b.client().APIClient.Query().Where(apiclient.ID(client.ID)).Only(ctx)).Version, 1)
-		changed := must(b.desk.UpdateAPIClient(ctx, APIClientChange{ID: id, Name: pointer(" Exporter "), ExpectedVersion: &client.Version}))
+		changed := must(b.desk.UpdateAPIClient(ctx, audit.Actor{}, APIClientChange{ID: id, Name: pointer(" Exporter "), ExpectedVersion: &client.Version}))
 		equal(b, "name", changed.Name, "Exporter")
 		equal(b, "scopes stay", len(changed.Scopes), 0)
 		equal(b, "version", changed.Version, 2)
-		equal(b, "secret", string(must(b.desk.RotateAPIClientSecret(ctx, id, []byte("new"), &changed.Version)).SecretHash), "new")
+		equal(b, "secret", string(must(b.desk.RotateAPIClientSecret(ctx, audit.Actor{}, id, []byte("new"), &changed.Version)).SecretHash), "new")
 	})
 }
