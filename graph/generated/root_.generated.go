@@ -3617,7 +3617,7 @@ type Channel implements Node {
   "Text that goes by itself to whoever opens a chat, once the channel is live; null if none."
   greeting: String @readable(roles: [ADMIN, SUPERVISOR, INTEGRATOR])
   """
-  What it depends on, checked every quarter of an hour, after each login to
+  What it depends on, checked every hour, after each login to
   Facebook, and by ` + "`" + `checkChannel` + "`" + `. A change of state or of a check is a
   ChannelUpdated. Empty until the first check, a moment after it was connected.
   """
@@ -3747,7 +3747,7 @@ extend type Mutation {
     "Which channel."
     input: ChannelInput!
   ): DeleteChannelPayload! @allowed(roles: [ADMIN, INTEGRATOR])
-  "Checks a channel now, as is done every quarter of an hour, and gives it as it is then."
+  "Checks a channel now, as is done every hour, and gives it as it is then."
   checkChannel(
     "Which channel."
     input: ChannelInput!

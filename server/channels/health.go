@@ -19,8 +19,11 @@ import (
 )
 
 const (
-	checkEvery    = 15 * time.Minute // a fifth more or less, so that channels do not come all at once
-	checkTime     = time.Minute      // for one channel
+	// A fifth more or less, so that channels do not come all at once. A check calls
+	// for the page four times, and a page that nobody talks to has few calls: 200 a
+	// day for each person who does (rate limits, Oct 2026).
+	checkEvery    = time.Hour
+	checkTime     = time.Minute // for one channel
 	maxLooks      = 5
 	endsSoon      = 7 * 24 * time.Hour
 	restrictedFor = time.Hour        // before it is tried whether a restriction is over
