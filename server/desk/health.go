@@ -171,7 +171,7 @@ func (c *change) putChecks(ctx context.Context, of uuid.UUID, checks []Check) (c
 
 // police notes what the provider does about a page, for the next check, which is
 // soon: the channel's row may not be changed here, where it is shared.
-func (c *change) police(ctx context.Context, of uuid.UUID, p Policy) error {
+func (c *change) police(ctx context.Context, of uuid.UUID, p *Policy) error {
 	found := Check{Code: channelcheck.CodeRestriction, Status: channelcheck.StatusPassed, Detail: "Facebook does not restrict the page any more."}
 	if p.Restricted {
 		found.Status, found.Detail = channelcheck.StatusFailed, strings.TrimSpace("Facebook restricts the page. "+clean(p.Reason))

@@ -40,8 +40,8 @@ type Inbound struct {
 	At      time.Time
 	Until   time.Time
 	Message InboundMessage
-	Grant   Grant
-	Policy  Policy
+	Grant   *Grant  // of Granted, as rare as the next: every event is copied
+	Policy  *Policy // of Policed
 }
 
 // Grant is what a person allowed the installation at the provider: of some pages,

@@ -19,7 +19,7 @@ func inbound(id int64, received time.Time, e messenger.Event, err error) desk.In
 	case err != nil || e.Standby:
 		return in
 	case len(e.Granted) > 0:
-		in.Kind = desk.Granted
+		in.Kind, in.Grant = desk.Granted, &desk.Grant{}
 		for _, g := range e.Granted {
 			in.Grant.User = g.UserID
 			in.Grant.Pages = append(in.Grant.Pages, g.Targets...)
@@ -31,7 +31,7 @@ func inbound(id int64, received time.Time, e messenger.Event, err error) desk.In
 	switch e.Kind {
 	case messenger.KindPolicy:
 		if e.Policy.Action != "warning" {
-			in.Kind, in.Policy = desk.Policed, desk.Policy{Restricted: e.Policy.Action == "block", Reason: e.Policy.Reason}
+			in.Kind, in.Policy = desk.Policed, &desk.Policy{Restricted: e.Policy.Action == "block", Reason: e.Policy.Reason}
 		}
 	case messenger.KindMessage:
 		if !e.Message.Deleted {
