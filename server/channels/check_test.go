@@ -377,6 +377,33 @@ func TestAChannelFollowsItsPagesName(t *testing.T) {
 	})
 }
 
+func TestTheFirstMessageOfAChannelHasItCheckedAndOthersDoNot(t *testing.T) {
+	onBoth(t, func(w *world) {
+		w.connect(w.page.Token)
+		w.is(w.check(), channel.StateConnected, channelcheck.CodeInbound, channelcheck.StatusUnknown, "No customer's message")
+		w.checking()
+		ann, chats := w.page.AddPerson(messengertest.Person{ID: "ann"}), w.store.Client().Chat.Query()
+		planned := func() time.Time {
+			return w.store.Client().Work.Query().Where(entwork.Kind(desk.WorkCheck)).OnlyX(ctx).RunAt
+		}
+		w.await("the check of the connection is over", func() bool { return planned().After(w.clock.Now()) })
+		ann.Writes("Hello")
+		w.await("the message has come", func() bool { return chats.CountX(ctx) == 1 })
+		w.must(w.desk.KeepHeard(ctx))
+		w.await("the check has passed", func() bool {
+			return w.found(w.channel(), channelcheck.CodeInbound).Status == channelcheck.StatusPassed && planned().After(w.clock.Now())
+		})
+		before, at := planned(), *w.channel().LastInboundAt
+		w.clock.Advance(time.Second)
+		ann.Writes("Are you there?")
+		w.await("the next has come", func() bool { return w.store.Client().Message.Query().CountX(ctx) == 2 })
+		w.must(w.desk.KeepHeard(ctx))
+		if !planned().Equal(before) || !w.channel().LastInboundAt.After(at) {
+			w.Errorf("the next check is at %s, not %s; heard at %s, before at %s", planned(), before, w.channel().LastInboundAt, at)
+		}
+	})
+}
+
 func TestWhoHoldsTheLastConversationIsTold(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.connect(w.page.Token)

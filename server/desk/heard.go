@@ -10,7 +10,6 @@ import (
 
 	"parley/ent"
 	"parley/ent/channel"
-	"parley/server/store"
 )
 
 // heard remembers when customers' messages last came, until it is written down:
@@ -38,13 +37,20 @@ func (h *heard) take() map[uuid.UUID]time.Time {
 	return taken
 }
 
-// KeepHeard writes down when customers' messages last came.
+// KeepHeard writes down when customers' messages last came. A channel that had
+// none before is checked soon: that was said of it.
 func (d *Desk) KeepHeard(ctx context.Context) error {
 	var failed error
 	for id, at := range d.heard.take() {
-		failed = errors.Join(failed, d.store.InTx(ctx, func(tx *store.Tx) error {
-			return tx.Channel.Update().Where(channel.ID(id), channel.Or(channel.LastInboundAtIsNil(), channel.LastInboundAtLT(at))).
-				SetLastInboundAt(at).Exec(ctx)
+		failed = errors.Join(failed, d.write(ctx, func(c *change) error {
+			first, err := c.Channel.Update().Where(channel.ID(id), channel.LastInboundAtIsNil()).SetLastInboundAt(at).Save(ctx)
+			if err != nil {
+				return err
+			}
+			if first == 1 {
+				return c.checkSoon(ctx, id)
+			}
+			return c.Channel.Update().Where(channel.ID(id), channel.LastInboundAtLT(at)).SetLastInboundAt(at).Exec(ctx)
 		}))
 	}
 	return failed
