@@ -179,6 +179,20 @@ func TestAPermissionThatIsRevokedIsNoticedAtOnce(t *testing.T) {
 	})
 }
 
+func TestAPermissionThatSendingDoesNotTakeIsMissedWithoutStoppingIt(t *testing.T) {
+	onBoth(t, func(w *world) {
+		mia := w.person("Mia", w.page)
+		s := w.start(ada)
+		w.continues(mia, s, messengertest.Choice{All: true})
+		_, err := w.channels.ConnectPages(ctx, ada, s.Login.GlobalID(), []string{w.page.ID}, false)
+		w.must(err)
+		mia.Revokes(appID, "pages_manage_metadata")
+		w.is(w.check(), channel.StateConnected, channelcheck.CodeToken, channelcheck.StatusWarning, "pages_manage_metadata")
+		w.graph.Fail(messengertest.Fault{Method: "GET", Path: "/" + w.page.ID, Code: 10})
+		w.is(w.check(), channel.StateConnected, channelcheck.CodePage, channelcheck.StatusFailed, "lacks a permission")
+	})
+}
+
 func TestAPageThatIsNotSubscribedAnyMoreIsSubscribedAgainAndTheCheckSaysSo(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.connect(w.page.Token)
@@ -191,7 +205,7 @@ func TestAPageThatIsNotSubscribedAnyMoreIsSubscribedAgainAndTheCheckSaysSo(t *te
 
 		w.page.Subscribe(appID, "messages")
 		w.graph.Fail(messengertest.Fault{Method: "POST", Path: "/subscribed_apps", Code: 200})
-		w.is(w.check(), channel.StateReauthorizationRequired, channelcheck.CodeSubscription, channelcheck.StatusFailed, "lacks a permission")
+		w.is(w.check(), channel.StateConnected, channelcheck.CodeSubscription, channelcheck.StatusFailed, "lacks a permission")
 		w.is(w.check(), channel.StateConnected, channelcheck.CodeSubscription, channelcheck.StatusWarning, "subscribed again")
 	})
 }

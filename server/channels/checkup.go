@@ -88,8 +88,10 @@ func (x *checkUp) was(code channelcheck.Code) *ent.ChannelCheck {
 // says of the channel.
 func (x *checkUp) refused(code channelcheck.Code, err error) {
 	switch messenger.ClassOf(err) {
-	case messenger.ClassToken, messenger.ClassPermission:
+	case messenger.ClassToken:
 		x.reauthorize = reasonOf(err)
+		x.add(code, channelcheck.StatusFailed, reasonOf(err), connectAgain)
+	case messenger.ClassPermission: // what can be sent all the same goes on
 		x.add(code, channelcheck.StatusFailed, reasonOf(err), connectAgain)
 	case messenger.ClassRestricted:
 		x.restricted = reasonOf(err)
@@ -161,6 +163,9 @@ func (x *checkUp) checkToken(ctx context.Context) {
 	case why != "":
 		x.reauthorize = why
 		x.add(channelcheck.CodeToken, channelcheck.StatusFailed, why, connectAgain)
+	case !info.Covers("pages_manage_metadata", x.channel.ExternalID):
+		x.add(channelcheck.CodeToken, channelcheck.StatusWarning, "The login does not allow pages_manage_metadata for the page: "+
+			"a subscription that Facebook ends cannot be made again.", connectAgain)
 	case ends(info.Expires, now.Add(endsSoon)):
 		x.add(channelcheck.CodeToken, channelcheck.StatusWarning, "The authorization ends on "+info.Expires.Format(day)+".", connectAgain)
 	case ends(info.DataAccessExpires, now):
@@ -199,7 +204,7 @@ func (x *checkUp) uselessness(info messenger.TokenInfo) string {
 		return messenger.ClassToken.Reason()
 	case info.AppID != x.client.AppID():
 		return "The page was connected with another Facebook app than the one that is set; connect it again."
-	case !info.Covers("pages_messaging", x.channel.ExternalID) || !info.Covers("pages_manage_metadata", x.channel.ExternalID):
+	case !info.Covers("pages_messaging", x.channel.ExternalID):
 		return messenger.ProblemPageNotChosen.Reason()
 	}
 	return ""
